@@ -1,0 +1,240 @@
+-- publish: nothing ─► ready or scheduled, in the caller's transaction.
+--
+-- Writes no row that another publisher writes (queue, lane, task, counter): such rows would make publishers wait for
+-- each other's transactions and deadlock. Keys are the one exception: they are inserted in key order, and a second
+-- publisher of a key waits until the first one's transaction has ended.
+
+-- howdah.publish_jobs: the one place where jobs come from. What the caller did not give comes from the task's registration; a task that no worker has
+-- registered yet leaves it open, so that its options count once one does.
+create or replace function howdah.publish_jobs(i_jobs howdah.publication[])
+    returns setof jobs.published
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_nestloop = on
+    set enable_sort = on
+    set jit = off
+as $$
+declare
+    v_now     constant timestamptz := howdah.now();
+    v_bad     howdah.publication;
+    v_ids     bigint[];
+    v_keys    text[];
+    v_states  text[];
+    v_queues  text[];
+begin
+    for v_bad in select p.* from unnest(i_jobs) p where not coalesce(howdah.is_plain(p), false) loop
+        perform howdah.check_publication(v_bad);
+    end loop;
+
+    with given as materialized (
+        select nextval('howdah.position_seq') as id, p.key, coalesce(p.queue, t.queue) as queue, p.task, p.body,
+               coalesce(p.priority::smallint, t.priority) as priority,
+               coalesce(p.max_retries, t.max_retries) as max_retries,
+               coalesce(p.timeout::double precision, t.timeout) as timeout,
+               coalesce(p.backoff::double precision[], t.backoff) as backoff,
+               case when p.scheduled_at > v_now then p.scheduled_at
+                    when p.delay > 0 then v_now + howdah.seconds(p.delay::double precision) end as scheduled_at,
+               v_now + howdah.seconds(coalesce(p.ttl::double precision, t.ttl)) as expires_at,
+               coalesce(p.result_ttl::double precision, t.result_ttl) as result_ttl,
+               coalesce(p.failure_ttl::double precision, t.failure_ttl) as failure_ttl,
+               p.headers, p.meta
+          from unnest(i_jobs) p
+          left join howdah.task t on t.name = p.task collate "C"
+    ), plain as (
+        insert into howdah.job (id, queue, task, body, priority, max_retries, timeout, backoff, created_at,
+                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta)
+        select g.id, g.queue, g.task, g.body, g.priority, g.max_retries, g.timeout, g.backoff, v_now,
+               g.scheduled_at, g.expires_at, g.result_ttl, g.failure_ttl, g.headers, g.meta
+          from given g where g.key is null
+        returning id, key, queue, priority, task, scheduled_at, expires_at
+    ), keyed as (
+        -- apart, because ON CONFLICT writes every row twice; in key order, so that two publishers cannot deadlock
+        insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
+                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta)
+        select g.id, g.key, g.queue, g.task, g.body, g.priority, g.max_retries, g.timeout, g.backoff, v_now,
+               g.scheduled_at, g.expires_at, g.result_ttl, g.failure_ttl, g.headers, g.meta
+          from given g where g.key is not null order by g.key collate "C", g.id
+            on conflict (key) where key is not null do nothing
+        returning id, key, queue, priority, task, scheduled_at, expires_at
+    ), inserted as materialized (
+        select i.id, i.key, coalesce(i.queue, 'default') as queue, coalesce(i.priority, 0::smallint) as priority,
+               i.task, i.scheduled_at, i.expires_at
+          from (select * from plain union all select * from keyed) i
+    ), made_ready as (
+        insert into howdah.ready (queue, priority, pos, id, attempt, task)
+        select i.queue, i.priority, i.id, i.id, 0, i.task from inserted i where i.scheduled_at is null
+    ), made_scheduled as (
+        insert into howdah.scheduled (id, run_at, attempt)
+        select i.id, i.scheduled_at, 0 from inserted i where i.scheduled_at is not null
+    ), made_expiry as (
+        insert into howdah.expiry (expires_at, id)
+        select i.expires_at, i.id from inserted i where i.expires_at is not null
+    )
+    select array_agg(i.id order by i.id), array_agg(i.key order by i.id),
+           array_agg(case when i.scheduled_at is null then 'ready' else 'scheduled' end order by i.id),
+           array_agg(distinct i.queue)
+      into v_ids, v_keys, v_states, v_queues
+      from inserted i;
+
+    if v_ids is not null then
+        perform howdah.ring(v_queues);
+    end if;
+    if coalesce(cardinality(v_ids), 0) = cardinality(i_jobs) then
+        return query select howdah.public_id(u.id, u.key), u.id, u.state, true
+                       from unnest(v_ids, v_keys, v_states) u (id, key, state);
+    else
+        return query select * from howdah.published_or_existing(i_jobs, v_ids);
+    end if;
+end;
+$$;
+
+comment on function howdah.publish_jobs is 'Publish jobs in the order given; a key that exists returns its job.';
+
+
+-- howdah.published_or_existing: the answer when keys existed. A new statement, because the other publisher's row may
+-- have been committed after the insert's snapshot.
+create or replace function howdah.published_or_existing(i_jobs howdah.publication[], i_new bigint[])
+    returns setof jobs.published
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_job     howdah.publication;
+    v_new     bigint[] := i_new;
+    v_id      bigint;
+    v_created boolean;
+begin
+    foreach v_job in array i_jobs loop
+        if v_job.key is null then
+            -- unkeyed jobs took their numbers in the order given
+            select min(n) into v_id from unnest(v_new) n
+             where not exists (select from howdah.job j where j.id = n and j.key is not null);
+        else
+            select j.id into v_id from howdah.job j where j.key = v_job.key collate "C";
+        end if;
+        v_created := v_id = any (v_new);
+        v_new := array_remove(v_new, v_id);
+        return query select howdah.public_id(v_id, v_job.key), v_id, howdah.state_of(v_id)::text, coalesce(v_created, false);
+    end loop;
+end;
+$$;
+
+comment on function howdah.published_or_existing is 'Answer of publish where some keys existed already.';
+
+
+-- jobs.publish: one job.
+create or replace function jobs.publish(
+    i_task         text,
+    i_body         jsonb default null,
+    i_scheduled_at timestamptz default null,
+    i_timeout      numeric default null,
+    i_priority     integer default null,
+    i_max_retries  integer default null,
+    i_queue        text default null,
+    i_key          text default null,
+    i_delay        numeric default null,
+    i_ttl          numeric default null,
+    i_result_ttl   numeric default null,
+    i_failure_ttl  numeric default null,
+    i_backoff      numeric[] default null,
+    i_headers      jsonb default null,
+    i_meta         jsonb default null
+)
+    returns jobs.published
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_published jobs.published;
+begin
+    select p.* into v_published from howdah.publish_jobs(array[row(
+        i_task, i_body, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, i_key, i_delay, i_ttl,
+        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta)::howdah.publication]) p;
+    return v_published;
+end;
+$$;
+
+comment on function jobs.publish is $$Publish one job; it exists when the calling transaction commits.
+
+What is not given comes from the task's registration, else: queue default, timeout 60 s, 3 retries, priority 0. Larger
+priority first, FIFO within. A moment in the past means now. Publishing a key that exists returns that job (created =
+false) and publishes nothing. Delays and ttls are seconds. Raises JB001 naming the field.$$;
+
+
+-- jobs.publish_bulk: pgjobs' bulk form.
+create or replace function jobs.publish_bulk(i_jobs jobs.bulk_job[])
+    returns setof jobs.published
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query select p.* from howdah.publish_jobs(array(
+        select row(b.task, b.body, b.scheduled_at at time zone 'UTC', b.timeout, b.priority, b.max_retries,
+                   null, null, null, null, null, null, null, null, null)::howdah.publication
+          from unnest(i_jobs) with ordinality b (task, body, scheduled_at, timeout, priority, max_retries, n)
+         order by b.n)) p;
+end;
+$$;
+
+comment on function jobs.publish_bulk is $$Publish an array of jobs.bulk_job in one statement; all or nothing.
+
+Null fields are "not given"; scheduled_at is UTC.$$;
+
+
+-- howdah.publications: publish_many's documents as rows, refused with the field's name when they are not.
+create or replace function howdah.publications(i_jobs jsonb)
+    returns howdah.publication[]
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_known constant text[] := array[
+        'task', 'body', 'scheduled_at', 'timeout', 'priority', 'max_retries', 'queue', 'key', 'delay', 'ttl',
+        'result_ttl', 'failure_ttl', 'backoff', 'headers', 'meta'];
+    v_odd jsonb;
+begin
+    if jsonb_typeof(i_jobs) is distinct from 'array' then
+        perform howdah.refuse('jobs', 'is not a JSON array', 'Give [{"task": …, "body": …}, …].');
+    end if;
+    select e into v_odd from jsonb_array_elements(i_jobs) e
+     where case when jsonb_typeof(e) = 'object' then e - v_known <> '{}'::jsonb else true end limit 1;
+    if v_odd is not null then
+        perform howdah.refuse('jobs', format('has an element with unknown fields: %s',
+            left(case when jsonb_typeof(v_odd) = 'object' then (v_odd - v_known)::text else v_odd::text end, 200)),
+            'Known fields: ' || array_to_string(v_known, ', ') || '.');
+    end if;
+    begin
+        return array(select p from jsonb_populate_recordset(null::howdah.publication, i_jobs) p);
+    exception when data_exception then
+        perform howdah.refuse('jobs', 'has a field of the wrong type: ' || sqlerrm, 'See the parameters of jobs.publish.');
+    end;
+end;
+$$;
+
+comment on function howdah.publications is 'Rows to publish from a JSON array, or JB001.';
+
+
+-- jobs.publish_many: bulk with all options, what clients use.
+create or replace function jobs.publish_many(i_jobs jsonb)
+    returns setof jobs.published
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query select p.* from howdah.publish_jobs(howdah.publications(i_jobs)) p;
+end;
+$$;
+
+comment on function jobs.publish_many is $$Publish a JSON array of jobs in one statement; all or nothing.
+
+Each element is an object with publish's parameters without their i_. Answers in the order given.$$;

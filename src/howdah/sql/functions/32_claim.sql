@@ -1,0 +1,135 @@
+-- claim: ready ─► running, for consume and exchange.
+-- Hot functions are PL/pgSQL, whose plans are kept for the session, with the planner pinned both ways: queue tables change
+-- size a thousandfold in a minute, and a caller's own settings must not choose a plan that stays.
+
+-- howdah.new_lanes: lanes that hold jobs but that no tick has recorded yet.
+--
+-- Probes only the gaps between known lanes: a known lane's dead entries are never walked. One probe a gap.
+create or replace function howdah.new_lanes()
+    returns table (queue text, priority smallint)
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off
+    set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+    v_queue  text := '';
+    v_next   text;
+    v_known  smallint[];
+    v_high   integer;
+    v_low    integer;
+    v_found  smallint;
+begin
+    loop
+        select min(l.queue) into v_next from howdah.lane l where l.queue > v_queue collate "C";
+        select r.queue into queue from howdah.ready r
+         where r.queue > v_queue collate "C" and (v_next is null or r.queue < v_next collate "C")
+         order by r.queue, r.priority, r.pos limit 1;
+        v_queue := coalesce(queue, v_next);
+        exit when v_queue is null;
+        select coalesce(array_agg(l.priority order by l.priority), '{}') into v_known
+          from howdah.lane l where l.queue = v_queue collate "C";
+        v_high := -32769;
+        foreach v_low in array v_known || 32768::integer loop
+            loop    -- every priority between two known ones; v_low is the upper end here
+                select r.priority into v_found from howdah.ready r
+                 where r.queue = v_queue collate "C" and r.priority > v_high and r.priority < v_low
+                 order by r.queue, r.priority, r.pos limit 1;
+                exit when v_found is null;
+                queue := v_queue;
+                priority := v_found;
+                return next;
+                v_high := v_found;
+            end loop;
+            v_high := v_low;
+        end loop;
+    end loop;
+end;
+$$;
+
+comment on function howdah.new_lanes is 'Lanes of ready that the tick has not recorded yet.';
+
+
+-- howdah.claim: ready ─► running for up to i_num jobs.
+--
+-- Order: priority; between queues of one priority the one whose oldest job has waited longest; inside a lane FIFO.
+-- Fence: each run draws its number from run_seq. Locks: the claimed rows of ready, SKIP LOCKED.
+-- MATERIALIZED and the join by ctid take exactly the rows that were locked: `id in (select … limit n)` may be run
+-- again per row by the planner and take more than asked.
+create or replace function howdah.claim(
+    i_num       integer,
+    i_worker_id bigint,
+    i_queues    text[],
+    i_topic     text,       -- LIKE pattern
+    i_tasks     text[],     -- null: every task
+    i_patterns  text[],
+    i_discover  boolean,    -- also look for lanes that no tick has recorded
+    i_now       timestamptz
+)
+    returns setof howdah.claimed
+    language plpgsql
+    volatile
+    set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_nestloop = on
+    set enable_sort = on
+    set jit = off
+as $$
+begin
+    return query
+    with lane as materialized (
+        select l.queue, l.priority, l.floor, head.pos
+          from (select k.queue, k.priority, k.floor from howdah.lane k
+                union all
+                select n.queue, n.priority, 0 from howdah.new_lanes() n where i_discover) l
+         cross join lateral (
+                select r.pos from howdah.ready r
+                 where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor
+                 order by r.queue, r.priority, r.pos limit 1) head
+         where (i_queues is null or l.queue = any (i_queues))
+           and not exists (select from howdah.queue q where q.queue = l.queue and q.paused_at is not null)
+         order by l.priority desc, head.pos
+         limit 100      -- more lanes wait for the next claim
+    ), taken as materialized (
+        select row_number() over () as n, x.row, x.queue, x.priority
+          from (select f.row, f.queue, f.priority
+                  from (select * from lane order by lane.priority desc, lane.pos) l
+                 cross join lateral (
+                        select r.ctid as row, r.queue, r.priority from howdah.ready r
+                         where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor
+                           and (i_topic is null or r.task like i_topic)
+                           and (i_tasks is null or r.task = any (i_tasks) or r.task like any (i_patterns))
+                         order by r.queue, r.priority, r.pos
+                         limit i_num
+                           for update skip locked) f
+                 limit i_num) x
+    ), removed as (
+        delete from howdah.ready r using taken t where r.ctid = t.row
+        returning t.n, r.id, r.attempt, r.task, r.queue, r.priority
+    ), picked as materialized (
+        select m.n, m.id, nextval('howdah.run_seq') as run_id, m.attempt + 1 as attempt, m.task, m.queue, m.priority,
+               coalesce(j.timeout, (select t.timeout from howdah.task t where t.name = j.task), 60) as timeout,
+               coalesce(j.max_retries, (select t.max_retries from howdah.task t where t.name = j.task), 3) as max_retries,
+               j.key, j.headers, j.meta, j.body, j.result_ttl
+          from removed m join howdah.job j on j.id = m.id
+    ), started as (
+        insert into howdah.running (id, run_id, worker_id, attempt, started_at, deadline, result_ttl)
+        select p.id, p.run_id, i_worker_id, p.attempt, i_now, i_now + make_interval(secs => p.timeout), p.result_ttl
+          from picked p
+    )
+    select p.id, p.run_id, p.attempt, p.task, p.queue, p.priority, p.timeout, p.max_retries, p.key, p.headers, p.meta,
+           p.body
+      from picked p
+     order by p.n;
+end;
+$$;
+
+comment on function howdah.claim is 'Move up to i_num jobs from ready to running and return them in the order of claiming.';

@@ -1,0 +1,133 @@
+-- consume: ready ─► running for plain SQL consumers, who run no worker.
+
+-- howdah.consume: what the three public forms share.
+--
+-- No worker need be alive: it first promotes what is due, cancels what is past its time to live and takes back what is
+-- past its lease or timeout, bounded per call. It moves no floor: its transaction may stay open, and a floor moved in
+-- it would be locked as long. A plain consumer takes parked jobs too (blocked, kind task) when it finds nothing else:
+-- it knows every task.
+-- Locks: claimed and returned rows, SKIP LOCKED.
+create or replace function howdah.consume(i_num integer, i_queues text[], i_topic text)
+    returns setof jobs.job_queue
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_nestloop = on
+    set jit = off
+as $$
+declare
+    v_now   constant timestamptz := howdah.now();
+    v_topic constant text := howdah.topic_pattern(i_topic);
+    v_ids   bigint[];
+begin
+    perform howdah.require_read_committed('consume');
+    if i_num is null or i_num not between 1 and 10000 then
+        perform howdah.refuse('num', format('%s is out of range', coalesce(i_num::text, 'null')), 'Give a number from 1 to 10000.');
+    end if;
+    perform howdah.rescue(v_now, 100);
+    perform howdah.expire(v_now, 100);
+    perform howdah.promote(v_now, 1000);
+
+    v_ids := array(select c.id from howdah.claim(i_num, null, i_queues, v_topic, null, null, true, v_now) c);
+    if cardinality(v_ids) < i_num
+       and howdah.unpark(i_num - cardinality(v_ids), i_queues, v_topic, v_now) > 0 then
+        v_ids := v_ids || array(select c.id from howdah.claim(
+            i_num - cardinality(v_ids), null, i_queues, v_topic, null, null, true, v_now) c);
+    end if;
+    return query select q.* from unnest(v_ids) with ordinality u (id, n)
+                   join jobs.job_queue q on q.id = u.id and q.state = 'running'
+                  order by u.n;
+end;
+$$;
+
+comment on function howdah.consume is 'Claim jobs for a plain consumer.';
+
+
+-- howdah.unpark: blocked (kind task) ─► ready, oldest first, for a consumer that knows every task.
+create or replace function howdah.unpark(i_num integer, i_queues text[], i_topic text, i_now timestamptz)
+    returns bigint
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_count bigint;
+begin
+    if not exists (select from howdah.blocked b where b.kind = 'task') then
+        return 0;
+    end if;
+    with chosen as materialized (
+        select b.id, b.attempt, b.task
+          from howdah.blocked b join howdah.job j on j.id = b.id
+         where b.kind = 'task' and (i_topic is null or b.task like i_topic)
+           and (i_queues is null or coalesce(j.queue, 'default') = any (i_queues))
+           and not exists (select from howdah.queue q
+                            where q.queue = coalesce(j.queue, 'default') and q.paused_at is not null)
+         order by b.id limit i_num
+           for update of b skip locked
+    ), removed as (
+        delete from howdah.blocked b using chosen c where b.id = c.id returning b.id, b.attempt
+    )
+    insert into howdah.ready (queue, priority, pos, id, attempt, task)
+    select coalesce(j.queue, 'default'), coalesce(j.priority, 0), nextval('howdah.position_seq'), m.id, m.attempt, j.task
+      from (select * from removed order by id) m join howdah.job j on j.id = m.id;
+    get diagnostics v_count = row_count;
+    return v_count;
+end;
+$$;
+
+comment on function howdah.unpark is 'Bring parked jobs back to ready for a plain consumer.';
+
+
+-- jobs.consume: from every queue that is not paused.
+create or replace function jobs.consume(i_num integer default 1, i_queues text[] default null)
+    returns setof jobs.job_queue
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query select * from howdah.consume(i_num, i_queues, null);
+end;
+$$;
+
+comment on function jobs.consume(integer, text[]) is $$Claim up to i_num jobs for a plain SQL consumer.
+
+Rows come in the order of claiming. Finish each by ack or nack before its timeout, or it goes to somebody else. i_queues
+narrows it; paused queues are left out. READ COMMITTED only (JB005).$$;
+
+
+-- jobs.consume by topic.
+create or replace function jobs.consume(i_topic text, i_num integer, i_queues text[] default null)
+    returns setof jobs.job_queue
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query select * from howdah.consume(i_num, i_queues, i_topic);
+end;
+$$;
+
+comment on function jobs.consume(text, integer, text[]) is
+    'Claim up to i_num jobs whose task matches the topic; % matches anything, every other character stands for itself.';
+
+
+-- jobs.consume_topic: the same by pgjobs' name.
+create or replace function jobs.consume_topic(i_topic text, i_num integer default 1, i_queues text[] default null)
+    returns setof jobs.job_queue
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query select * from howdah.consume(i_num, i_queues, i_topic);
+end;
+$$;
+
+comment on function jobs.consume_topic is
+    'Claim up to i_num jobs whose task matches the topic; % matches anything, every other character stands for itself.';

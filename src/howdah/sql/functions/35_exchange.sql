@@ -1,0 +1,245 @@
+-- exchange: a worker hands in finished runs and gets the next ones, in one round trip and one transaction.
+
+-- howdah.accept_successes: running ─► succeeded for many runs.
+--
+-- Fence: run id. Locks: running rows in id order, SKIP LOCKED: one locked row never stalls the batch.
+-- Returns the run ids taken.
+create or replace function howdah.accept_successes(i_outcomes jsonb, i_now timestamptz)
+    returns bigint[]
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_nestloop = on
+    set enable_sort = on
+    set jit = off
+as $$
+declare
+    v_taken bigint[];
+begin
+    with given as materialized (
+        select (e ->> 0)::bigint as id, (e ->> 1)::bigint as run_id, e -> 3 as result
+          from jsonb_array_elements(i_outcomes) e
+         where e ->> 2 = 'succeeded'
+         order by 1
+    ), locked as materialized (
+        select r.ctid as row, r.*, nullif(g.result, 'null'::jsonb) as result
+          from given g join howdah.running r on r.id = g.id and r.run_id = g.run_id
+           for update of r skip locked
+    ), removed as (
+        delete from howdah.running r using locked l where r.ctid = l.row
+        returning l.id, l.run_id, l.attempt, l.started_at, l.result, l.result_ttl
+    ), recorded as (
+        insert into howdah.finished (id, state, run_id, attempt, started_at, finished_at, result, prune_at)
+        select m.id, 'succeeded', m.run_id, m.attempt, m.started_at, i_now, m.result,
+               howdah.prune_at(m.result_ttl, i_now)
+          from removed m
+    )
+    select array_agg(m.run_id) into v_taken from removed m;
+    if exists (select from howdah.notice) then
+        delete from howdah.notice n where n.run_id = any (v_taken);
+    end if;
+    return coalesce(v_taken, '{}');
+end;
+$$;
+
+comment on function howdah.accept_successes is 'Record the successes of a batch; answers the runs taken.';
+
+
+-- howdah.accept_other: one outcome that is not a success; the running row is locked by the caller.
+create or replace function howdah.accept_other(i_outcome jsonb, i_run howdah.running, i_now timestamptz)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_verb constant text := i_outcome ->> 2;
+begin
+    delete from howdah.running r where r.id = i_run.id;
+    if v_verb = 'failed' then
+        perform howdah.fail(i_run, coalesce(i_outcome ->> 3, 'error'), i_outcome ->> 4, i_outcome ->> 5,
+            i_now + howdah.seconds((i_outcome ->> 6)::double precision), coalesce((i_outcome ->> 7)::boolean, false), i_now);
+    elsif v_verb = 'cancelled' then
+        perform howdah.finish(i_run, 'cancelled', null, 'revoked', coalesce(i_outcome ->> 3, 'cancelled by its task'), i_now);
+    elsif howdah.cancel_wanted(i_run, i_now) then
+        return;
+    elsif v_verb = 'snoozed' then
+        perform howdah.make_scheduled(i_run.id, i_run.attempt - 1,
+            i_now + howdah.seconds(coalesce((i_outcome ->> 3)::double precision, 0)));
+    elsif v_verb = 'released' then
+        perform howdah.make_ready(i_run.id, i_run.attempt - 1);
+    elsif v_verb = 'parked' then
+        insert into howdah.blocked (id, kind, task, attempt, reason, blocked_at)
+        select j.id, i_outcome ->> 3, j.task, i_run.attempt - 1, howdah.one_line(i_outcome ->> 4), i_now
+          from howdah.job j where j.id = i_run.id;
+    else
+        perform howdah.refuse('outcomes', format('%L is not an outcome', v_verb),
+            'Known: succeeded, failed, snoozed, released, cancelled, parked.');
+    end if;
+end;
+$$;
+
+comment on function howdah.accept_other is 'Record one outcome that is not a success.';
+
+
+-- howdah.accept: takes in outcomes; answers what was lost and what to hand in again later.
+create or replace function howdah.accept(
+    i_outcomes jsonb, i_now timestamptz, out lost bigint[], out later bigint[])
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off
+as $$
+declare
+    v_taken   bigint[] := howdah.accept_successes(i_outcomes, i_now);
+    v_outcome jsonb;
+    v_run     howdah.running;
+begin
+    for v_outcome in
+        select e from jsonb_array_elements(i_outcomes) e
+         where e ->> 2 is distinct from 'succeeded' order by (e ->> 0)::bigint
+    loop
+        select r.* into v_run from howdah.running r
+         where r.id = (v_outcome ->> 0)::bigint and r.run_id = (v_outcome ->> 1)::bigint
+           for update skip locked;
+        if found then
+            perform howdah.accept_other(v_outcome, v_run, i_now);
+            v_taken := v_taken || v_run.run_id;
+        end if;
+    end loop;
+    if cardinality(v_taken) < jsonb_array_length(i_outcomes) then
+        -- still there but not taken: somebody held the row; gone: the lease is lost
+        select array_agg(g.run_id) filter (where r.id is null), array_agg(g.run_id) filter (where r.id is not null)
+          into lost, later
+          from (select (e ->> 0)::bigint as id, (e ->> 1)::bigint as run_id from jsonb_array_elements(i_outcomes) e) g
+          left join howdah.running r on r.id = g.id and r.run_id = g.run_id
+         where g.run_id <> all (v_taken);
+    end if;
+end;
+$$;
+
+comment on function howdah.accept is 'Take in a batch of outcomes.';
+
+
+-- howdah.sleep: declares a worker asleep, and says when it may believe that nothing is on its way.
+--
+-- i_in_flight was read before the claim looked. A publisher that looked for sleepers before the declaration was
+-- committed is among those in flight then; once none of them is left, whatever they published has been looked at.
+create or replace function howdah.sleep(
+    i_worker_id bigint, i_queues text[], i_in_flight text[], i_now timestamptz)
+    returns boolean
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_left text[];
+begin
+    select case when s.holders is null then i_in_flight
+                else array(select h from unnest(s.holders) h where h = any (i_in_flight)) end
+      into v_left
+      from howdah.sleeper s where s.worker_id = i_worker_id;
+    if not found then
+        insert into howdah.sleeper (worker_id, queues, since) values (i_worker_id, i_queues, i_now)
+        on conflict (worker_id) do nothing;
+        return false;
+    end if;
+    update howdah.sleeper s set holders = v_left where s.worker_id = i_worker_id and s.holders is distinct from v_left;
+    return v_left = '{}';
+end;
+$$;
+
+comment on function howdah.sleep is 'Declare a worker asleep; true when no earlier publisher is in flight any more.';
+
+
+-- howdah.run_list: claimed runs as the JSON rows that a worker decodes.
+create or replace function howdah.run_list(
+    i_worker howdah.worker, i_num integer, i_discover boolean, i_now timestamptz, out list text, out count bigint)
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+as $$
+begin
+    -- built as text: names are free of quotes by rule, and a document is never parsed again
+    select string_agg(concat(
+               '[', c.id, ',', c.run_id, ',', c.attempt, ',"', c.task, '","', c.queue, '",', c.priority, ',', c.timeout, ',',
+               c.max_retries, ',', coalesce(to_json(c.key)::text, 'null'), ',', coalesce(c.headers::text, 'null'), ',',
+               coalesce(c.meta::text, 'null'), ',', coalesce(c.body::text, 'null'), ']'), ','),
+           count(*)
+      into list, count
+      from howdah.claim(i_num, i_worker.id, i_worker.queues, howdah.topic_pattern(i_worker.topic),
+                        i_worker.tasks, i_worker.patterns, i_discover, i_now) c;
+end;
+$$;
+
+comment on function howdah.run_list is 'Claim for a worker and return the runs as JSON rows.';
+
+
+-- jobs.exchange: the hot path of a worker.
+--
+-- Fence: the worker must be registered; a shared lock on its number keeps a sweep from declaring it dead in between.
+create or replace function jobs.exchange(
+    i_worker_id bigint,
+    i_outcomes  jsonb default null,
+    i_num       integer default 0,
+    i_sleep     boolean default false
+)
+    returns json
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now       constant timestamptz := howdah.now();
+    v_worker    howdah.worker;
+    v_runs      record;
+    v_accepted  record;
+    v_in_flight text[];
+    v_settled   boolean;
+begin
+    perform howdah.require_read_committed('exchange');
+    v_worker := howdah.hold_worker(i_worker_id);
+    select null::bigint[] as lost, null::bigint[] as later into v_accepted;
+    if i_outcomes is not null and i_outcomes <> '[]'::jsonb then
+        select * into v_accepted from howdah.accept(i_outcomes, v_now);
+    end if;
+    perform howdah.tick(50);
+    if i_num <= 0 then
+        return howdah.exchange_answer(null, v_accepted.lost, v_accepted.later, null, null);
+    end if;
+
+    if i_sleep then
+        v_in_flight := howdah.publishers_in_flight();
+    end if;
+    select * into v_runs from howdah.run_list(v_worker, least(i_num, 10000), i_sleep, v_now);
+    if v_runs.count > 0 then
+        delete from howdah.sleeper s where s.worker_id = i_worker_id;
+    elsif i_sleep then
+        v_settled := howdah.sleep(i_worker_id, v_worker.queues, v_in_flight, v_now);
+    end if;
+    return howdah.exchange_answer(v_runs.list, v_accepted.lost, v_accepted.later, v_settled,
+        case when v_runs.count = 0 then (select extract(epoch from s.run_at - v_now)::double precision
+                                           from howdah.scheduled s order by s.run_at, s.id limit 1) end);
+end;
+$$;
+
+comment on function jobs.exchange is $$Hand in outcomes and claim up to i_num jobs for a registered worker.
+
+Answers {"jobs": […], "lost": […], "later": […], "settled": …, "next": …}. Raises JB007 when the worker is not registered
+(any more), JB005 above READ COMMITTED, JB001 for an outcome that cannot be read (then nothing of the call counts).$$;
+
+
+-- howdah.exchange_answer: the document that exchange returns.
+create or replace function howdah.exchange_answer(
+    i_list text, i_lost bigint[], i_later bigint[], i_settled boolean, i_next double precision)
+    returns json
+    language sql
+    stable
+    return concat('{"jobs":[', i_list, '],"lost":', coalesce(array_to_json(i_lost)::text, '[]'),
+        ',"later":', coalesce(array_to_json(i_later)::text, '[]'),
+        ',"asleep":', (i_settled is not null)::text,
+        ',"settled":', coalesce(i_settled::text, 'null'),
+        ',"next":', coalesce(greatest(i_next, 0)::text, 'null'), '}')::json;
+
+comment on function howdah.exchange_answer is 'Answer of exchange.';

@@ -1,0 +1,288 @@
+-- Workers: registration, heartbeat, death.
+
+-- howdah.hold_worker: the worker's row, with a lock that keeps a sweep from declaring it dead until we are done.
+--
+-- An advisory lock instead of a row lock: it writes nothing, and works through a transaction pooler.
+create or replace function howdah.hold_worker(i_worker_id bigint)
+    returns howdah.worker
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off
+as $$
+declare
+    v_worker howdah.worker;
+begin
+    if not pg_try_advisory_xact_lock_shared(48177, (i_worker_id % 2147483647)::integer) then
+        perform howdah.worker_unknown(i_worker_id);     -- it is being declared dead right now
+    end if;
+    select w.* into v_worker from howdah.worker w where w.id = i_worker_id;
+    if not found then
+        perform howdah.worker_unknown(i_worker_id);
+    end if;
+    return v_worker;
+end;
+$$;
+
+comment on function howdah.hold_worker is 'Row of a registered worker, held until the transaction ends; JB007 else.';
+
+
+-- howdah.register_tasks: what a worker declares; in name order, so that workers starting together cannot deadlock.
+create or replace function howdah.register_tasks(i_tasks jsonb, i_now timestamptz)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_task record;
+begin
+    for v_task in
+        select * from jsonb_to_recordset(i_tasks) t (
+            name text, queue text, timeout numeric, max_retries integer, priority integer, backoff numeric[],
+            ttl numeric, result_ttl numeric, failure_ttl numeric, signature text)
+         order by t.name collate "C"
+    loop
+        perform howdah.check_name('task', v_task.name);
+        if v_task.queue is not null then
+            perform howdah.check_name('queue', v_task.queue);
+        end if;
+        perform howdah.check_task_options(v_task.timeout, v_task.max_retries, v_task.priority, v_task.backoff,
+            v_task.ttl, v_task.result_ttl, v_task.failure_ttl);
+        insert into howdah.task as t (name, queue, timeout, max_retries, priority, backoff, ttl, result_ttl,
+                                      failure_ttl, signature, registered_at, changed_at)
+        values (v_task.name, v_task.queue, v_task.timeout, v_task.max_retries, v_task.priority, v_task.backoff,
+                v_task.ttl, v_task.result_ttl, v_task.failure_ttl, v_task.signature, i_now, i_now)
+        on conflict (name) do update
+           set queue = excluded.queue, timeout = excluded.timeout, max_retries = excluded.max_retries,
+               priority = excluded.priority, backoff = excluded.backoff, ttl = excluded.ttl,
+               result_ttl = excluded.result_ttl, failure_ttl = excluded.failure_ttl, signature = excluded.signature,
+               changed_at = excluded.changed_at
+         where (t.queue, t.timeout, t.max_retries, t.priority, t.backoff, t.ttl, t.result_ttl, t.failure_ttl, t.signature)
+               is distinct from
+               (excluded.queue, excluded.timeout, excluded.max_retries, excluded.priority, excluded.backoff, excluded.ttl,
+                excluded.result_ttl, excluded.failure_ttl, excluded.signature);
+    end loop;
+end;
+$$;
+
+comment on function howdah.register_tasks is 'Upsert task registrations.';
+
+
+-- howdah.adopt: jobs that waited for somebody who knows their task ─► ready, in one statement.
+--
+-- Also jobs still in ready that were published before the task was known, when its options put them elsewhere.
+create or replace function howdah.adopt(i_tasks text[], i_patterns text[], i_now timestamptz)
+    returns bigint
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_count bigint;
+begin
+    with removed as (
+        delete from howdah.blocked b
+         where b.kind in ('task', 'arguments') and (b.task = any (i_tasks) or b.task like any (i_patterns))
+        returning b.id, b.attempt
+    ), misplaced as (
+        delete from howdah.ready r using howdah.job j, howdah.task t
+         where t.name = any (i_tasks) and r.task = t.name and j.id = r.id
+           and (j.queue is null and r.queue <> coalesce(t.queue, 'default')
+                or j.priority is null and r.priority <> coalesce(t.priority, 0))
+        returning r.id, r.attempt
+    ), ordered as materialized (
+        select nextval('howdah.position_seq') as pos, x.id, x.attempt
+          from (select * from removed union all select * from misplaced order by 1) x
+    )
+    insert into howdah.ready (queue, priority, pos, id, attempt, task)
+    select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task
+      from ordered o join howdah.job j on j.id = o.id left join howdah.task t on t.name = j.task;
+    get diagnostics v_count = row_count;
+    if v_count > 0 then
+        perform howdah.ring(null);
+    end if;
+    return v_count;
+end;
+$$;
+
+comment on function howdah.adopt is 'Bring parked jobs of these tasks back to ready.';
+
+
+-- jobs.worker_started: registers a worker under a new number.
+create or replace function jobs.worker_started(
+    i_name   text,
+    i_tasks  jsonb default '[]',
+    i_queues text[] default null,
+    i_topic  text default null,
+    i_allow  text[] default null,
+    i_host   text default null,
+    i_pid    integer default null,
+    i_lease  numeric default 15
+)
+    returns bigint
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now      constant timestamptz := howdah.now();
+    v_tasks    text[];
+    v_patterns text[];
+    v_id       bigint;
+begin
+    perform howdah.check_number('lease', coalesce(i_lease, 15), 1, 86400);
+    if jsonb_typeof(i_tasks) is distinct from 'array' then
+        perform howdah.refuse('tasks', 'is not a JSON array', 'Give [{"name": …}, …].');
+    end if;
+    perform howdah.register_tasks(i_tasks, v_now);
+    v_tasks := array(select e ->> 'name' from jsonb_array_elements(i_tasks) e);
+    v_patterns := array(select howdah.topic_pattern(replace(a, '%', '\%')) || '.%' from unnest(i_allow) a);
+    insert into howdah.worker (id, name, host, pid, queues, topic, tasks, allow, patterns, lease, started_at)
+    values (nextval('howdah.worker_seq'), coalesce(i_name, 'worker'), i_host, i_pid, i_queues, i_topic, v_tasks,
+            i_allow, v_patterns, coalesce(i_lease, 15), v_now)
+    returning id into v_id;
+    insert into howdah.beat (worker_id, beat_at) values (v_id, v_now);
+    perform howdah.adopt(v_tasks, v_patterns, v_now);
+    return v_id;
+end;
+$$;
+
+comment on function jobs.worker_started is $$Register a worker with the tasks it knows; answers its number, new at each start.
+
+What the tasks declare (queue, timeout, max_retries, …) counts for jobs published from anywhere that do not give it. Jobs that
+waited for a worker who knows these tasks become ready. i_allow names packages whose functions it may run; i_lease is seconds.$$;
+
+
+-- howdah.hand_back: a worker's runs ─► ready. A death counts against the job apart from its attempts.
+create or replace function howdah.hand_back(i_worker_id bigint, i_crashed boolean, i_now timestamptz)
+    returns bigint
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_run   howdah.running;
+    v_count bigint := 0;
+begin
+    delete from howdah.sleeper s where s.worker_id = i_worker_id;
+    delete from howdah.beat b where b.worker_id = i_worker_id;
+    delete from howdah.worker w where w.id = i_worker_id;
+    for v_run in
+        select r.* from howdah.running r where r.worker_id = i_worker_id order by r.run_id for update
+    loop
+        delete from howdah.running r where r.id = v_run.id;
+        if i_crashed then
+            perform howdah.died(v_run, i_now);
+        elsif not howdah.cancel_wanted(v_run, i_now) then
+            perform howdah.make_ready(v_run.id, v_run.attempt - 1);
+        end if;
+        v_count := v_count + 1;
+    end loop;
+    delete from howdah.notice n where n.worker_id = i_worker_id;
+    return v_count;
+end;
+$$;
+
+comment on function howdah.hand_back is 'Unregister a worker and hand its runs back.';
+
+
+-- howdah.died: a run whose process died ─► ready; from the third death of a job on it counts as a failed attempt.
+--
+-- So a deploy or a machine failure costs no attempt, and a job that kills its worker each time still comes to an end.
+create or replace function howdah.died(i_run howdah.running, i_now timestamptz)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if (select count(*) from howdah.failure f where f.job_id = i_run.id and f.kind = 'crash') >= 2 then
+        perform howdah.fail(i_run, 'crash', 'its worker died', null, null, false, i_now);
+        return;
+    end if;
+    insert into howdah.failure (job_id, attempt, run_id, at, kind, error)
+    values (i_run.id, i_run.attempt, i_run.run_id, i_now, 'crash', 'its worker died');
+    if not howdah.cancel_wanted(i_run, i_now) then
+        perform howdah.make_ready(i_run.id, i_run.attempt - 1);
+    end if;
+end;
+$$;
+
+comment on function howdah.died is 'Record the death of a run and bring its job back.';
+
+
+-- jobs.worker_stopped: unregisters a worker; its runs ─► ready.
+create or replace function jobs.worker_stopped(i_worker_id bigint, i_crashed boolean default false)
+    returns bigint
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- waits for an exchange under way: after it no run of this worker can appear any more
+    perform pg_advisory_xact_lock(48177, (i_worker_id % 2147483647)::integer);
+    return howdah.hand_back(i_worker_id, coalesce(i_crashed, false), howdah.now());
+end;
+$$;
+
+comment on function jobs.worker_stopped is $$Unregister a worker; answers how many runs were handed back.
+
+i_crashed: its process died; that counts against its jobs as a death, not as an attempt.$$;
+
+
+-- jobs.heartbeat: extends a worker's lease, or plain runs by their timeout; tells what to stop.
+--
+-- Fence: a worker that was declared dead gets JB007; a plain run that is not current is lost.
+create or replace function jobs.heartbeat(i_worker_id bigint default null, i_run_ids bigint[] default null)
+    returns table (run_id bigint, verdict text)
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    v_now constant timestamptz := howdah.now();
+begin
+    if i_worker_id is null then
+        return query select * from howdah.extend(i_run_ids, v_now);
+        return;
+    end if;
+    perform howdah.hold_worker(i_worker_id);
+    update howdah.beat b set beat_at = v_now where b.worker_id = i_worker_id;
+    return query
+        select n.run_id, n.verdict from howdah.notice n
+         where n.worker_id = i_worker_id and (i_run_ids is null or n.run_id = any (i_run_ids))
+         order by n.run_id;
+end;
+$$;
+
+comment on function jobs.heartbeat is $$Extend a lease; rows only for runs with a verdict: lost (not yours any more) or cancel (please stop).
+
+With i_worker_id it extends the worker's lease, JB007 when it is not registered. Without, it extends the given runs of a
+plain consumer by their timeout from now.$$;
+
+
+-- howdah.extend: plain consumers' runs get their timeout anew; those that are not current are lost.
+create or replace function howdah.extend(i_run_ids bigint[], i_now timestamptz)
+    returns table (run_id bigint, verdict text)
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off
+as $$
+#variable_conflict use_column
+begin
+    return query
+        with extended as (
+            update howdah.running r
+               set deadline = i_now + make_interval(secs => coalesce(j.timeout, 60))
+              from howdah.job j
+             where r.run_id = any (i_run_ids) and r.worker_id is null and j.id = r.id
+            returning r.run_id
+        )
+        select g.run_id, case when e.run_id is null then 'lost' else 'cancel' end
+          from (select distinct u.run_id from unnest(i_run_ids) u (run_id)) g
+          left join extended e on e.run_id = g.run_id
+          left join howdah.notice n on n.run_id = g.run_id
+         where e.run_id is null or n.verdict = 'cancel'
+         order by 1;
+end;
+$$;
+
+comment on function howdah.extend is 'Extend runs of plain consumers.';

@@ -1,0 +1,214 @@
+-- Looking at jobs: get, list, failures, wait, why, stats.
+
+-- jobs.get: one job, by number or key; no row when there is none.
+create or replace function jobs.get(i_job_id text)
+    returns setof jobs."all"
+    language plpgsql
+    stable
+    security definer
+    set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off
+as $$
+declare
+    v_id bigint;
+begin
+    if i_job_id ~ '^[0-9]{1,18}$' then
+        v_id := i_job_id::bigint;
+    else
+        select j.id into v_id from howdah.job j where j.key = i_job_id collate "C";
+    end if;
+    return query select a.* from jobs."all" a where a.id = v_id;
+end;
+$$;
+
+comment on function jobs.get is 'One job with its state, result and error; no row when there is none.';
+
+
+-- jobs.list: the newest jobs.
+create or replace function jobs.list(
+    i_state text default null, i_queue text default null, i_task text default null, i_limit integer default 50)
+    returns setof jobs."all"
+    language plpgsql
+    stable
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if i_state is not null and i_state <> all (enum_range(null::howdah.state)::text[]) then
+        perform howdah.refuse('state', format('%L is not a state', i_state),
+            'States: ' || array_to_string(enum_range(null::howdah.state), ', ') || '.');
+    end if;
+    if i_limit is null or i_limit not between 1 and 100000 then
+        perform howdah.refuse('limit', 'is out of range', 'Give a number from 1 to 100000.');
+    end if;
+    return query
+        select a.* from jobs."all" a
+         where (i_state is null or a.state = i_state) and (i_queue is null or a.queue = i_queue)
+           and (i_task is null or a.task like howdah.topic_pattern(i_task))
+         order by a.id desc limit i_limit;
+end;
+$$;
+
+comment on function jobs.list is 'The newest jobs; i_task may hold % as a wildcard.';
+
+
+-- jobs.failures: every failed attempt of a job, and every death of its process.
+create or replace function jobs.failures(i_job_id text)
+    returns table (attempt integer, run_id bigint, at timestamptz, kind text, error text, traceback text)
+    language plpgsql
+    stable
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    return query
+        select f.attempt, f.run_id, f.at, f.kind, f.error, f.traceback
+          from howdah.failure f where f.job_id = howdah.job_number(i_job_id) order by f.run_id;
+end;
+$$;
+
+comment on function jobs.failures is 'Failed attempts of a job, oldest first. Raises JB003.';
+
+
+-- jobs.unfinished: what a burst worker waits for.
+create or replace function jobs.unfinished(i_queues text[] default null)
+    returns bigint
+    language plpgsql
+    stable
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (select count(*) from howdah.ready r
+             where (i_queues is null or r.queue = any (i_queues))
+               and not exists (select from howdah.queue q where q.queue = r.queue and q.paused_at is not null))
+         + (select count(*) from howdah.running r
+              join howdah.job j on j.id = r.id
+              left join howdah.task t on t.name = j.task
+             where i_queues is null or coalesce(j.queue, t.queue, 'default') = any (i_queues));
+end;
+$$;
+
+comment on function jobs.unfinished is 'How many jobs are ready or running in these queues (null: in all).';
+
+
+-- jobs.wait: blocks until a job ends. VOLATILE, so that each look has a new snapshot; at most 60 s, because a sleeping
+-- function holds vacuum back.
+create or replace function jobs.wait(i_job_id text, i_timeout numeric default 60)
+    returns text
+    language plpgsql
+    volatile
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id    bigint;
+    v_until timestamptz;
+    v_pause double precision := 0.005;
+    v_state howdah.state;
+begin
+    perform howdah.require_read_committed('wait');
+    if i_timeout is null or i_timeout not between 0 and 60 then
+        perform howdah.refuse('timeout', format('%s is out of range', coalesce(i_timeout::text, 'null')),
+            'Give 0 to 60 seconds and call again, or use: call jobs.wait_for(…).');
+    end if;
+    v_id := howdah.job_number(i_job_id);
+    v_until := clock_timestamp() + make_interval(secs => i_timeout::double precision);
+    loop
+        v_state := howdah.state_of(v_id);
+        if v_state is null then
+            perform howdah.job_not_found(i_job_id);
+        elsif v_state in ('succeeded', 'failed', 'cancelled', 'skipped') then
+            return v_state;
+        elsif clock_timestamp() >= v_until then
+            return null;
+        end if;
+        perform pg_sleep(least(v_pause, extract(epoch from v_until - clock_timestamp())));
+        v_pause := least(v_pause * 1.5, 0.25);
+    end loop;
+end;
+$$;
+
+comment on function jobs.wait is $$Block until a job ends; answers its state, or null when i_timeout seconds (at most 60) are over.
+
+READ COMMITTED only (JB005). Raises JB003 when the job is not there or goes away.$$;
+
+
+-- jobs.wait_for: the same for psql, without holding a snapshot: commits between looks.
+create or replace procedure jobs.wait_for(i_job_id text, i_timeout numeric default null)
+    language plpgsql
+as $$
+declare
+    v_until constant timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => i_timeout::double precision);
+    v_state text;
+begin
+    loop
+        v_state := jobs.wait(i_job_id, 0);
+        commit;
+        exit when v_state is not null or pg_catalog.clock_timestamp() >= v_until;
+        perform pg_catalog.pg_sleep(0.1);
+        commit;
+    end loop;
+    raise notice 'job % is %', i_job_id, coalesce(v_state, 'not finished');
+end;
+$$;
+
+comment on procedure jobs.wait_for is 'Wait in psql until a job ends (i_timeout seconds; null: for ever), committing between looks.';
+
+
+-- jobs.stats: flat numeric rows, for exporters.
+create or replace function jobs.stats()
+    returns table (name text, queue text, value numeric)
+    language plpgsql
+    stable
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_now constant timestamptz := howdah.now();
+begin
+    return query
+        select 'ready', r.queue, count(*)::numeric from howdah.ready r group by r.queue
+        union all
+        select c.state::text, coalesce(j.queue, t.queue, 'default'), count(*)
+          from howdah.current c join howdah.job j on j.id = c.id left join howdah.task t on t.name = j.task
+         group by 1, 2
+        union all
+        select f.state::text, null, count(*) from howdah.finished f group by f.state
+        union all
+        select 'oldest_ready_seconds', r.queue,
+               round(extract(epoch from v_now - (select j.created_at from howdah.job j where j.id = min(r.id))), 3)
+          from howdah.ready r group by r.queue
+        union all
+        select 'expired', null, count(*) from howdah.running r where r.deadline < v_now
+        union all
+        select 'workers', null, count(*) from howdah.beat b join howdah.worker w on w.id = b.worker_id
+         where b.beat_at + make_interval(secs => w.lease) >= v_now
+        union all
+        select 'paused', q.queue, 1 from howdah.queue q where q.paused_at is not null
+        union all
+        select 'holes', null, count(*) from howdah.hole
+        union all
+        select 'oldest_transaction_seconds', null,
+               round(coalesce(extract(epoch from clock_timestamp() - min(a.xact_start)), 0), 3)
+          from pg_stat_activity a where a.datname = current_database() and a.pid <> pg_backend_pid();
+end;
+$$;
+
+comment on function jobs.stats is 'Counts per state and queue and signs of trouble, one number a row.';
+
+
+-- jobs.version: which SQL is installed.
+create or replace function jobs.version()
+    returns text
+    language sql
+    stable
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+    select m.digest from howdah.migration m where m.name = 'functions';
+$$;
+
+comment on function jobs.version is 'Digest of the installed functions; a client of another digest says which command to run.';

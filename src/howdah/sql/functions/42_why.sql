@@ -1,0 +1,145 @@
+-- why: one sentence for the question everybody asks.
+
+-- jobs.why: why a job is not running, naming the thing it waits for.
+create or replace function jobs.why(i_job_id text)
+    returns text
+    language plpgsql
+    stable
+    security definer
+    set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off
+as $$
+declare
+    v_now constant timestamptz := howdah.now();
+    v_id  constant bigint := howdah.job_number(i_job_id);
+    v_job jobs."all";
+begin
+    select a.* into v_job from jobs."all" a where a.id = v_id;
+    return case v_job.state
+        when 'running' then howdah.why_running(v_job, v_now)
+        when 'scheduled' then howdah.why_scheduled(v_job, v_now)
+        when 'blocked' then howdah.why_blocked(v_job)
+        when 'ready' then howdah.why_ready(v_job, v_now)
+        when 'succeeded' then format('It succeeded at %s.', date_trunc('second', v_job.complete_on))
+        else format('It is %s since %s: %s.', v_job.state, date_trunc('second', v_job.complete_on),
+                    concat_ws(', ', v_job.kind, v_job.error))
+    end;
+end;
+$$;
+
+comment on function jobs.why is 'One sentence: why this job is not running. Raises JB003.';
+
+
+create or replace function howdah.why_running(i_job jobs."all", i_now timestamptz)
+    returns text
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_run    howdah.running;
+    v_worker text;
+begin
+    select r.* into v_run from howdah.running r where r.id = i_job.id;
+    select format('worker %s (%s, process %s)', w.id, coalesce(w.host, w.name), coalesce(w.pid::text, 'unknown')) into v_worker
+      from howdah.worker w where w.id = v_run.worker_id;
+    return format('It is running since %s: attempt %s by %s%s%s.', date_trunc('second', v_run.started_at), v_run.attempt,
+        coalesce(v_worker, 'a plain consumer'),
+        case when v_run.deadline < i_now then ', past its timeout of ' || trim_scale(i_job.timeout) || ' s' else '' end,
+        case when exists (select from howdah.notice n where n.run_id = v_run.run_id and n.verdict = 'cancel')
+             then ', asked to stop' else '' end);
+end;
+$$;
+
+comment on function howdah.why_running is 'Who runs it.';
+
+
+create or replace function howdah.why_scheduled(i_job jobs."all", i_now timestamptz)
+    returns text
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_last howdah.failure;
+begin
+    if i_job.scheduled_at <= i_now then
+        return format('It is due since %s and becomes ready at the next look of a worker or consumer.',
+            date_trunc('second', i_job.scheduled_at));
+    end if;
+    if i_job.attempt > 0 then
+        select f.* into v_last from howdah.failure f where f.job_id = i_job.id order by f.run_id desc limit 1;
+        return format('It waits until %s for retry %s of %s after attempt %s failed: %s.', date_trunc('second', i_job.scheduled_at),
+            i_job.attempt, i_job.max_retries, i_job.attempt, concat_ws(', ', v_last.kind, v_last.error));
+    end if;
+    return format('It is scheduled for %s.', date_trunc('second', i_job.scheduled_at));
+end;
+$$;
+
+comment on function howdah.why_scheduled is 'What time it waits for.';
+
+
+create or replace function howdah.why_blocked(i_job jobs."all")
+    returns text
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if i_job.kind = 'arguments' then
+        return format('Its arguments do not fit task %s: %s. It waits for a worker with another version of the task, or for: retry.',
+            i_job.task, coalesce(i_job.reason, 'unknown'));
+    end if;
+    return format('No live worker knows task %s%s. It waits until one starts that does.', i_job.task,
+        coalesce(' (' || i_job.reason || ')', ''));
+end;
+$$;
+
+comment on function howdah.why_blocked is 'What it is blocked by.';
+
+
+-- The first thing that keeps a ready job from being claimed: a pause, no worker, workers of other queues or tasks, others
+-- in front of it.
+create or replace function howdah.why_ready(i_job jobs."all", i_now timestamptz)
+    returns text
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_ready  howdah.ready;
+    v_queue  howdah.queue;
+    v_ahead  bigint;
+    v_serves bigint;
+    v_alive  bigint;
+begin
+    select r.* into v_ready from howdah.ready r
+     where r.ctid = (select howdah.ready_position(j) from howdah.job j where j.id = i_job.id);
+    select q.* into v_queue from howdah.queue q where q.queue = v_ready.queue and q.paused_at is not null;
+    if found then
+        return format('Queue %s is paused since %s%s.', v_queue.queue, date_trunc('second', v_queue.paused_at),
+            coalesce(': ' || v_queue.reason, ''));
+    end if;
+    select count(*), count(*) filter (
+               where (w.queues is null or v_ready.queue = any (w.queues))
+                 and (w.topic is null or i_job.task like howdah.topic_pattern(w.topic))
+                 and (i_job.task = any (w.tasks) or i_job.task like any (w.patterns)))
+      into v_alive, v_serves
+      from howdah.worker w join howdah.beat b on b.worker_id = w.id
+     where b.beat_at + make_interval(secs => w.lease) >= i_now;
+    select count(*) into v_ahead from (
+        select from howdah.ready r
+         where r.queue = v_ready.queue and (r.priority > v_ready.priority
+            or r.priority = v_ready.priority and r.pos < v_ready.pos) limit 100000) x;
+    if v_alive = 0 then
+        return format('It is ready in queue %s with %s jobs before it, and no worker is running; start one (howdah worker) or consume it.',
+            v_ready.queue, v_ahead);
+    elsif v_serves = 0 then
+        return format('It is ready, but none of the %s running workers serves queue %s and knows task %s.',
+            v_alive, v_ready.queue, i_job.task);
+    end if;
+    return format('It is ready in queue %s: %s jobs are before it and %s workers serve it.', v_ready.queue, v_ahead, v_serves);
+end;
+$$;
+
+comment on function howdah.why_ready is 'What keeps a ready job from being claimed.';

@@ -1,0 +1,2 @@
+-- Names and digests of what has been applied.
+select name, digest from howdah.migration order by name;

@@ -1,0 +1,295 @@
+-- The engine's tables. A job's state is the table its id lies in:
+--
+--   publish ─► scheduled ─► ready ─► running ─► finished
+--                  ▲          ▲        │  │
+--                  │          └────────┘  │      (release, lost lease)
+--                  └──────────────────────┘      (retry, snooze)
+--   blocked: waits for something other than time; comes back through ready.
+--
+-- Nothing here is granted to anybody: the schema `jobs` is the only door.
+
+create type howdah.state as enum (
+    'blocked',      -- waits for something other than time; the row says for what
+    'scheduled',    -- due later: delayed, snoozed, or waiting for a retry
+    'ready',        -- may run now
+    'running',      -- a live run holds it
+    'succeeded',    -- ended well
+    'failed',       -- ended badly, no attempt left
+    'cancelled',    -- ended on request, or because its time to live was over
+    'skipped'       -- a workflow's rules passed it over
+);
+
+-- Numbers jobs and positions in `ready`. nextval holds a lock on the sequence until its transaction
+-- ends: the claim cursor reads those locks as the registry of publishers in flight. Needs CACHE 1.
+create sequence howdah.position_seq as bigint cache 1;
+
+-- Numbers runs; a run's number is its fence.
+create sequence howdah.run_seq as bigint cache 1;
+
+-- A worker gets a new number at each start; host and process id are labels only.
+create sequence howdah.worker_seq as bigint cache 1;
+
+-- Registers: sequences used as cells that leave no dead rows behind, whatever snapshot is held open.
+create sequence howdah.last_tick as bigint minvalue 0 start 0;          -- milliseconds since 1970
+create sequence howdah.last_maintain as bigint minvalue 0 start 0;
+create sequence howdah.last_stray_check as bigint minvalue 0 start 0;
+
+-- What to run. Written once at publish, never updated.
+create table howdah.job (
+    id           bigint primary key,
+    key          text collate "C",           -- the user's own id, unique while the job exists
+    queue        text collate "C",           -- null: as the task says once a worker has registered it
+    task         text collate "C" not null,
+    body         jsonb,
+    priority     smallint,                   -- larger first; null: as the task says
+    max_retries  integer,                    -- attempts after the first; null: as the task says
+    timeout      double precision,           -- seconds; null: as the task says
+    backoff      double precision[],         -- seconds before the 1st, 2nd … retry; null: as the task says
+    created_at   timestamptz not null,
+    scheduled_at timestamptz,                -- not before
+    expires_at   timestamptz,                -- cancelled when not started by then
+    result_ttl   double precision,           -- seconds to keep a success; null: the default; -1: for ever
+    failure_ttl  double precision,           -- seconds to keep a failure
+    headers      jsonb,
+    meta         jsonb
+);
+create unique index job_key on howdah.job (key) where key is not null;
+
+create table howdah.scheduled (
+    id      bigint primary key,
+    run_at  timestamptz not null,
+    attempt integer not null                 -- attempts already made and counted
+);
+create index scheduled_due on howdah.scheduled (run_at, id);
+
+create table howdah.blocked (
+    id         bigint primary key,
+    kind       text not null check (kind in ('task', 'arguments')),
+    task       text collate "C" not null,
+    attempt    integer not null,
+    pending    integer not null default 0,   -- how many others it still waits for
+    reason     text,
+    blocked_at timestamptz not null
+);
+create index blocked_task on howdah.blocked (task, id);
+
+-- Read in index order by claims; nothing is ever claimed at or below its lane's floor.
+create table howdah.ready (
+    queue    text collate "C" not null,
+    priority smallint not null,
+    pos      bigint not null,                -- order of becoming ready; a direct publish has pos = id
+    id       bigint not null,
+    attempt  integer not null,
+    task     text collate "C" not null,
+    primary key (queue, priority, pos)
+);
+-- A direct publish is found by (queue, priority, pos = id); only what came back needs this index.
+create index ready_moved on howdah.ready (id) where pos <> id;
+
+create table howdah.running (
+    id         bigint primary key,
+    run_id     bigint not null,
+    worker_id  bigint,                       -- null: a plain SQL consumer
+    attempt    integer not null,
+    started_at timestamptz not null,
+    deadline   timestamptz not null,         -- start plus timeout
+    result_ttl double precision              -- the job's own, if it has one: spares ack the look at job
+);
+-- Only plain consumers' runs are looked up by these; a worker's runs pay for neither.
+create index running_plain_deadline on howdah.running (deadline) where worker_id is null;
+create index running_plain_run on howdah.running (run_id) where worker_id is null;
+
+create table howdah.finished (
+    id          bigint primary key,
+    state       howdah.state not null check (state in ('succeeded', 'failed', 'cancelled', 'skipped')),
+    run_id      bigint,                      -- the last run; null: never started
+    attempt     integer not null,
+    started_at  timestamptz,
+    finished_at timestamptz not null,
+    result      jsonb,
+    kind        text,                        -- why it did not succeed: error, timeout, crash, result, ttl, revoked
+    error       text,                        -- one line
+    prune_at    timestamptz                  -- the job's own ttl; null: by the default of its state
+);
+create index finished_default on howdah.finished (state, finished_at) where prune_at is null;
+create index finished_own on howdah.finished (prune_at) where prune_at is not null;
+
+-- One row per failed attempt and per death of a run's process.
+create table howdah.failure (
+    job_id    bigint not null,
+    attempt   integer not null,
+    run_id    bigint not null,
+    at        timestamptz not null,
+    kind      text not null,
+    error     text,
+    traceback text,
+    primary key (job_id, run_id)
+);
+
+-- Jobs that have a time to live, in the order in which it ends.
+create table howdah.expiry (
+    expires_at timestamptz not null,
+    id         bigint not null,
+    primary key (expires_at, id)
+);
+
+-- What a live run is told at its next heartbeat: 'cancel' (please stop) or 'lost' (no longer yours).
+create table howdah.notice (
+    run_id       bigint primary key,
+    id           bigint not null,
+    worker_id    bigint,
+    verdict      text not null check (verdict in ('cancel', 'lost')),
+    reason       text,
+    requested_by text,
+    at           timestamptz not null
+);
+create index notice_job on howdah.notice (id);
+create index notice_worker on howdah.notice (worker_id);
+
+-- The claim cursor. A lane is a queue and a priority; nothing at or below its floor is left to take.
+create table howdah.lane (
+    queue    text collate "C" not null,
+    priority smallint not null,
+    floor    bigint not null default 0,
+    moved_at timestamptz not null,
+    primary key (queue, priority)
+) with (fillfactor = 50);
+
+-- Everything up to `settled` is committed or rolled back; up to `candidate` once `holders` have ended.
+create table howdah.settle (
+    only_row     boolean primary key default true check (only_row),
+    settled      bigint not null default 0,
+    candidate    bigint not null default 0,
+    holders      text[] not null default '{}',
+    candidate_at timestamptz not null default '-infinity'
+) with (fillfactor = 50);
+insert into howdah.settle default values;
+
+-- Transactions that a floor has passed before they ended: their rows may still turn up behind it.
+create table howdah.hole (
+    id        bigint generated always as identity primary key,
+    low       bigint not null,               -- their rows lie above this position
+    holders   text[] not null,               -- virtual transactions; empty: looked at once a second
+    opened_at timestamptz not null,
+    looked_at timestamptz not null
+);
+
+-- Queues that somebody has set something for; a queue needs no row to exist.
+create table howdah.queue (
+    queue     text collate "C" primary key,
+    paused_at timestamptz,
+    reason    text
+);
+
+-- What workers have declared.
+create table howdah.task (
+    name          text collate "C" primary key,
+    queue         text collate "C",
+    timeout       double precision,
+    max_retries   integer,
+    priority      smallint,
+    backoff       double precision[],
+    ttl           double precision,
+    result_ttl    double precision,
+    failure_ttl   double precision,
+    signature     text,
+    registered_at timestamptz not null,
+    changed_at    timestamptz not null
+);
+
+create table howdah.worker (
+    id         bigint primary key,
+    name       text not null,
+    host       text,
+    pid        integer,
+    queues     text[],                       -- null: every queue
+    topic      text,                         -- null: every task it knows
+    tasks      text[] not null,
+    allow      text[],                       -- packages whose functions it may run
+    patterns   text[],                       -- `allow` and nothing else, as LIKE patterns
+    lease      double precision not null,    -- seconds after its last beat until it counts as dead
+    started_at timestamptz not null
+);
+
+-- Apart from worker, because it is updated every second and read by nobody on the hot path.
+create table howdah.beat (
+    worker_id bigint primary key,
+    beat_at   timestamptz not null
+) with (fillfactor = 50);
+
+-- Workers that a publish must wake.
+create table howdah.sleeper (
+    worker_id bigint primary key,
+    queues    text[],
+    holders   text[],                        -- publishers in flight at the declaration; null: not looked yet
+    since     timestamptz not null
+);
+
+-- Queue tables change size a thousandfold in a minute: vacuum them by their number of dead rows.
+alter table howdah.ready     set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
+alter table howdah.running   set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
+alter table howdah.scheduled set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
+
+create type jobs.published as (
+    job_id  text,
+    id      bigint,
+    state   text,
+    created boolean
+);
+
+create type jobs.changed as (
+    job_id text,
+    id     bigint,
+    state  text
+);
+
+-- pgjobs' bulk form, literally; scheduled_at has no zone and is UTC.
+create type jobs.bulk_job as (
+    task         varchar,
+    body         jsonb,
+    scheduled_at timestamp,
+    timeout      integer,
+    priority     integer,
+    max_retries  integer
+);
+
+-- One job to publish, with every option; null is "not given".
+create type howdah.publication as (
+    task         text,
+    body         jsonb,
+    scheduled_at timestamptz,
+    timeout      numeric,
+    priority     integer,
+    max_retries  integer,
+    queue        text,
+    key          text,
+    delay        numeric,
+    ttl          numeric,
+    result_ttl   numeric,
+    failure_ttl  numeric,
+    backoff      numeric[],
+    headers      jsonb,
+    meta         jsonb
+);
+
+-- One run just claimed, in the order of claiming.
+create type howdah.claimed as (
+    id          bigint,
+    run_id      bigint,
+    attempt     integer,
+    task        text,
+    queue       text,
+    priority    smallint,
+    timeout     double precision,
+    max_retries integer,
+    key         text,
+    headers     jsonb,
+    meta        jsonb,
+    body        jsonb
+);
+
+comment on schema jobs is 'Public API of Howdah: functions and views.';
+comment on schema howdah is 'Tables and internal functions of Howdah. Private.';
+comment on type jobs.published is 'What publish returns; created is false when the key existed already.';
+comment on type jobs.changed is 'The job and its state after a change.';
+comment on type jobs.bulk_job is 'One job of publish_bulk; scheduled_at is UTC.';

@@ -1,0 +1,43 @@
+-- What the engine knows about tasks, queues and workers.
+
+create or replace view jobs.tasks as
+select t.name as task, t.queue, t.timeout, t.max_retries, t.priority, t.backoff, t.ttl, t.result_ttl, t.failure_ttl,
+       t.signature, t.registered_at, t.changed_at,
+       (select count(*) from howdah.worker w
+         where t.name = any (w.tasks) or t.name like any (w.patterns)) as workers
+  from howdah.task t;
+
+comment on view jobs.tasks is 'Tasks that workers have registered, with their options and how many live workers know them.';
+
+
+create or replace view jobs.queues as
+with jobs_of as (
+    select r.queue, count(*) as ready, 0::bigint as running, 0::bigint as waiting
+      from howdah.ready r group by r.queue
+    union all
+    select coalesce(j.queue, t.queue, 'default'), 0,
+           count(*) filter (where c.state = 'running'), count(*) filter (where c.state <> 'running')
+      from howdah.current c join howdah.job j on j.id = c.id left join howdah.task t on t.name = j.task
+     group by 1
+    union all
+    select q.queue, 0, 0, 0 from howdah.queue q
+)
+select o.queue, sum(o.ready)::bigint as ready, sum(o.running)::bigint as running, sum(o.waiting)::bigint as waiting,
+       max(q.paused_at) as paused_at, max(q.reason) as reason
+  from jobs_of o
+  left join howdah.queue q on q.queue = o.queue
+ group by o.queue;
+
+comment on view jobs.queues is 'Queues that hold unfinished jobs or have been set; waiting counts scheduled and blocked jobs.';
+
+
+create or replace view jobs.workers as
+select w.id as worker_id, w.name, w.host, w.pid, w.queues, w.topic, cardinality(w.tasks) as tasks, w.allow,
+       w.started_at, b.beat_at, w.lease,
+       b.beat_at + howdah.seconds(w.lease) > howdah.now() as alive,
+       (select count(*) from howdah.running r where r.worker_id = w.id) as running,
+       exists (select from howdah.sleeper s where s.worker_id = w.id) as asleep
+  from howdah.worker w
+  join howdah.beat b on b.worker_id = w.id;
+
+comment on view jobs.workers is 'Registered workers; one that has missed its lease is not alive and will be rescued.';
