@@ -2,13 +2,15 @@
 
 -- howdah.is_plain: whether a publication can skip check_publication: a good name, a small body, nothing else given.
 --
+-- The length is a condition of its own: as {1,200} in the pattern it costs 6 µs a name instead of 0.3.
 -- 500 bytes of jsonb cannot nest deeper than 64 levels (each level costs 8) nor exceed 1 MiB by its strings.
 create or replace function howdah.is_plain(i_job howdah.publication)
     returns boolean
     language sql
-    immutable parallel safe
+    stable parallel safe     -- not immutable: pg_column_size is not, and then the planner would not inline it
 as $$
-    select i_job.task ~ '^[A-Za-z0-9_.:\-]{1,200}$' and coalesce(pg_column_size(i_job.body), 0) <= 500
+    select i_job.task collate "C" ~ '^[A-Za-z0-9_.:\-]+$' and octet_length(i_job.task) <= 200
+       and coalesce(pg_column_size(i_job.body), 0) <= 500
        and i_job.timeout is null and i_job.priority is null and i_job.max_retries is null
        and i_job.queue is null and i_job.key is null and i_job.delay is null and i_job.ttl is null
        and i_job.result_ttl is null and i_job.failure_ttl is null and i_job.backoff is null
@@ -28,7 +30,7 @@ as $$
 begin
     if i_name is null then
         perform howdah.refuse(i_field, 'is missing', 'Give a name of 1 to 200 letters, digits, _ . : or -.');
-    elsif i_name !~ '^[A-Za-z0-9_.:\-]{1,200}$' then
+    elsif i_name collate "C" !~ '^[A-Za-z0-9_.:\-]+$' or octet_length(i_name) > 200 then
         perform howdah.refuse(i_field, format('%L is not a valid name', left(i_name, 60)),
             'Names have 1 to 200 letters, digits, _ . : or -.');
     end if;

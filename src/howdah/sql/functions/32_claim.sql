@@ -25,7 +25,7 @@ begin
     loop
         select min(l.queue) into v_next from howdah.lane l where l.queue > v_queue collate "C";
         select r.queue into queue from howdah.ready r
-         where r.queue > v_queue collate "C" and (v_next is null or r.queue < v_next collate "C")
+         where r.queue > v_queue collate "C" and r.queue < coalesce(v_next, '~') collate "C"   -- ~ is above every name
          order by r.queue, r.priority, r.pos limit 1;
         v_queue := coalesce(queue, v_next);
         exit when v_queue is null;
