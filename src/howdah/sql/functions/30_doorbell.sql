@@ -1,6 +1,6 @@
 -- The doorbell: a publish wakes workers that are asleep, and only those.
 
--- howdah.ring: NOTIFY when a worker of one of these queues sleeps.
+-- howdah.ring: NOTIFY when a worker of one of these queues (null: of any) sleeps.
 --
 -- NOTIFY takes a global lock at commit, so a busy system must never ring. A look taken above READ COMMITTED may be
 -- older than a worker's declaration: there it always rings.
@@ -10,7 +10,7 @@ create or replace function howdah.ring(i_queues text[])
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if exists (select from howdah.sleeper s where s.queues is null or s.queues && i_queues)
+    if exists (select from howdah.sleeper s where i_queues is null or s.queues is null or s.queues && i_queues)
        or current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
         perform pg_notify('howdah', '');
     end if;
@@ -40,3 +40,18 @@ as $$
 $$;
 
 comment on function howdah.publishers_in_flight is 'Virtual transactions that hold a position not yet committed.';
+
+
+-- howdah.be_in_flight: whoever rings without having drawn a position joins the registry of those in flight, before it
+-- looks for sleepers: a worker that lies down meanwhile must know that something is on its way.
+create or replace function howdah.be_in_flight()
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform nextval('howdah.position_seq');
+end;
+$$;
+
+comment on function howdah.be_in_flight is 'Draw a position for its lock only.';

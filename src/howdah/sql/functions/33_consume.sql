@@ -62,19 +62,21 @@ begin
     end if;
     with chosen as materialized (
         select b.id, b.attempt, b.task
-          from howdah.blocked b join howdah.job j on j.id = b.id
+          from howdah.blocked b join howdah.job j on j.id = b.id left join howdah.task t on t.name = j.task
          where b.kind = 'task' and (i_topic is null or b.task like i_topic)
-           and (i_queues is null or coalesce(j.queue, 'default') = any (i_queues))
+           and (i_queues is null or coalesce(j.queue, t.queue, 'default') = any (i_queues))
            and not exists (select from howdah.queue q
-                            where q.queue = coalesce(j.queue, 'default') and q.paused_at is not null)
+                            where q.queue = coalesce(j.queue, t.queue, 'default') and q.paused_at is not null)
          order by b.id limit i_num
            for update of b skip locked
     ), removed as (
         delete from howdah.blocked b using chosen c where b.id = c.id returning b.id, b.attempt
     )
     insert into howdah.ready (queue, priority, pos, id, attempt, task)
-    select coalesce(j.queue, 'default'), coalesce(j.priority, 0), nextval('howdah.position_seq'), m.id, m.attempt, j.task
-      from (select * from removed order by id) m join howdah.job j on j.id = m.id;
+    select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), nextval('howdah.position_seq'),
+           m.id, m.attempt, j.task
+      from (select * from removed order by id) m join howdah.job j on j.id = m.id
+      left join howdah.task t on t.name = j.task;
     get diagnostics v_count = row_count;
     return v_count;
 end;

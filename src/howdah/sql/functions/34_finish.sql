@@ -18,6 +18,7 @@ begin
      where r.id = v_id and (r.run_id = i_run_id or (i_run_id is null and r.worker_id is null))
     returning r.* into v_run;
     if not found then
+        perform howdah.job_number(i_job_id);    -- deleted while we waited for its row: JB003
         if i_run_id is null and exists (select from howdah.running r where r.id = v_id) then
             perform howdah.run_id_required(i_job_id);
         end if;
@@ -121,6 +122,7 @@ create or replace function howdah.make_scheduled(i_id bigint, i_attempt integer,
 as $$
 begin
     insert into howdah.scheduled (id, run_at, attempt) values (i_id, i_run_at, i_attempt);
+    perform howdah.be_in_flight();
     -- sleepers of every queue: one of them must learn that the next due time may be earlier
     perform howdah.ring(null);
 end;
@@ -161,8 +163,9 @@ begin
         perform howdah.finish(i_run, 'failed', null, i_kind, v_error, i_now);
         return 'failed';
     end if;
-    perform howdah.make_scheduled(i_run.id, i_run.attempt, coalesce(
-        greatest(i_run_at, i_now), i_now + howdah.seconds(howdah.retry_delay(i_run.attempt, v_backoff))));
+    -- not greatest(i_run_at, i_now): that passes over null, which means "by the backoff"
+    perform howdah.make_scheduled(i_run.id, i_run.attempt, case when i_run_at is not null then greatest(i_run_at, i_now)
+        else i_now + howdah.seconds(howdah.retry_delay(i_run.attempt, v_backoff)) end);
     return 'scheduled';
 end;
 $$;

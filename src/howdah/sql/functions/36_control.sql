@@ -230,6 +230,8 @@ begin
     delete from howdah.expiry e using howdah.job j
      where j.id = any (i_ids) and e.expires_at = j.expires_at and e.id = j.id;
     delete from howdah.failure f where f.job_id = any (i_ids);
+    -- a run taken away by force leaves the wish to stop it; what tells its worker "lost" stays until it was told
+    delete from howdah.notice n where n.id = any (i_ids) and n.verdict = 'cancel';
     delete from howdah.job j where j.id = any (i_ids);
 end;
 $$;

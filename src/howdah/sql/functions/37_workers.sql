@@ -70,6 +70,8 @@ comment on function howdah.register_tasks is 'Upsert task registrations.';
 -- howdah.adopt: jobs that waited for somebody who knows their task ─► ready, in one statement.
 --
 -- Also jobs still in ready that were published before the task was known, when its options put them elsewhere.
+-- Locks: the rows moved, SKIP LOCKED: a worker's start and maintain must not wait for somebody's open transaction, nor
+-- deadlock with it; adopt_known comes back for what was held.
 create or replace function howdah.adopt(i_tasks text[], i_patterns text[], i_now timestamptz)
     returns bigint
     language plpgsql
@@ -78,16 +80,20 @@ as $$
 declare
     v_count bigint;
 begin
-    with removed as (
-        delete from howdah.blocked b
+    with parked as materialized (
+        select b.ctid as row from howdah.blocked b
          where b.kind in ('task', 'arguments') and (b.task = any (i_tasks) or b.task like any (i_patterns))
-        returning b.id, b.attempt
-    ), misplaced as (
-        delete from howdah.ready r using howdah.job j, howdah.task t
-         where t.name = any (i_tasks) and r.task = t.name and j.id = r.id
+           for update skip locked
+    ), removed as (
+        delete from howdah.blocked b using parked p where b.ctid = p.row returning b.id, b.attempt
+    ), elsewhere as materialized (
+        select r.ctid as row from howdah.ready r join howdah.job j on j.id = r.id join howdah.task t on t.name = r.task
+         where t.name = any (i_tasks)
            and (j.queue is null and r.queue <> coalesce(t.queue, 'default')
                 or j.priority is null and r.priority <> coalesce(t.priority, 0))
-        returning r.id, r.attempt
+           for update of r skip locked
+    ), misplaced as (
+        delete from howdah.ready r using elsewhere e where r.ctid = e.row returning r.id, r.attempt
     ), ordered as materialized (
         select nextval('howdah.position_seq') as pos, x.id, x.attempt
           from (select * from removed union all select * from misplaced order by 1) x
@@ -164,8 +170,9 @@ begin
     delete from howdah.sleeper s where s.worker_id = i_worker_id;
     delete from howdah.beat b where b.worker_id = i_worker_id;
     delete from howdah.worker w where w.id = i_worker_id;
+    perform from howdah.running r where r.worker_id = i_worker_id order by r.id for update;     -- locks by id, as everybody
     for v_run in
-        select r.* from howdah.running r where r.worker_id = i_worker_id order by r.run_id for update
+        select r.* from howdah.running r where r.worker_id = i_worker_id order by r.run_id
     loop
         delete from howdah.running r where r.id = v_run.id;
         if i_crashed then
@@ -215,6 +222,7 @@ create or replace function jobs.worker_stopped(i_worker_id bigint, i_crashed boo
     set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform howdah.require_read_committed('worker_stopped');    -- an older snapshot misses runs claimed meanwhile
     -- waits for an exchange under way: after it no run of this worker can appear any more
     perform pg_advisory_xact_lock(48177, (i_worker_id % 2147483647)::integer);
     return howdah.hand_back(i_worker_id, coalesce(i_crashed, false), howdah.now());
@@ -271,8 +279,8 @@ begin
     return query
         with extended as (
             update howdah.running r
-               set deadline = i_now + make_interval(secs => coalesce(j.timeout, 60))
-              from howdah.job j
+               set deadline = i_now + make_interval(secs => coalesce(j.timeout, t.timeout, 60))
+              from howdah.job j left join howdah.task t on t.name = j.task
              where r.run_id = any (i_run_ids) and r.worker_id is null and j.id = r.id
             returning r.run_id
         )

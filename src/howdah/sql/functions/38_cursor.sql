@@ -55,8 +55,9 @@ begin
     perform howdah.fill_holes(v_in_flight, v_now);
 
     if v_settle.holders && v_in_flight and v_now - v_settle.candidate_at > interval '0.5 s' then
+        -- a hole each: the rows of one must not wait for the end of another
         insert into howdah.hole (low, holders, opened_at, looked_at)
-        values (v_settle.settled, array(select h from unnest(v_settle.holders) h where h = any (v_in_flight)), v_now, v_now);
+        select v_settle.settled, array[h], v_now, v_now from unnest(v_settle.holders) h where h = any (v_in_flight);
         v_settle.holders := '{}';
     end if;
     if not v_settle.holders && v_in_flight and v_settle.candidate < v_last then
@@ -152,6 +153,9 @@ begin
     )
     update howdah.ready r set pos = nextval('howdah.position_seq') from late where r.ctid = late.row;
     get diagnostics v_count = row_count;
+    if v_count > 0 then
+        perform howdah.ring(null);      -- a worker may have gone to sleep after their publisher ended
+    end if;
     return v_count;
 end;
 $$;

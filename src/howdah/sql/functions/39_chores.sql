@@ -159,6 +159,12 @@ begin
     if not found then
         return 0;
     end if;
+    -- somebody holds one of its runs, say an open transaction that cancels it: the next sweep, rather than wait
+    if exists (select from howdah.running r
+                where r.worker_id = i_worker_id and r.id <> all (array(
+                      select x.id from howdah.running x where x.worker_id = i_worker_id for update skip locked))) then
+        return 0;
+    end if;
     return howdah.hand_back(i_worker_id, true, i_now);
 end;
 $$;

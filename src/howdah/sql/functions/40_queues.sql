@@ -27,6 +27,7 @@ as $$
 begin
     perform howdah.check_name('queue', i_queue);
     delete from howdah.queue q where q.queue = i_queue;
+    perform howdah.be_in_flight();
     perform howdah.ring(array[i_queue]);
 end;
 $$;

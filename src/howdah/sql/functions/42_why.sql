@@ -1,5 +1,15 @@
 -- why: one sentence for the question everybody asks.
 
+-- howdah.counted: a number with its noun.
+create or replace function howdah.counted(i_count bigint, i_noun text)
+    returns text
+    language sql
+    immutable parallel safe
+    return i_count || ' ' || i_noun || case when i_count = 1 then '' else 's' end;
+
+comment on function howdah.counted is 'A number with its noun in the right form.';
+
+
 -- jobs.why: why a job is not running, naming the thing it waits for.
 create or replace function jobs.why(i_job_id text)
     returns text
@@ -132,13 +142,14 @@ begin
          where r.queue = v_ready.queue and (r.priority > v_ready.priority
             or r.priority = v_ready.priority and r.pos < v_ready.pos) limit 100000) x;
     if v_alive = 0 then
-        return format('It is ready in queue %s with %s jobs before it, and no worker is running; start one (howdah worker) or consume it.',
-            v_ready.queue, v_ahead);
+        return format('It is ready in queue %s with %s before it, and no worker is running; start one (howdah worker) or consume it.',
+            v_ready.queue, howdah.counted(v_ahead, 'job'));
     elsif v_serves = 0 then
-        return format('It is ready, but none of the %s running workers serves queue %s and knows task %s.',
-            v_alive, v_ready.queue, i_job.task);
+        return format('It is ready, but of %s running none serves queue %s and knows task %s.',
+            howdah.counted(v_alive, 'worker'), v_ready.queue, i_job.task);
     end if;
-    return format('It is ready in queue %s: %s jobs are before it and %s workers serve it.', v_ready.queue, v_ahead, v_serves);
+    return format('It is ready in queue %s with %s before it, served by %s.', v_ready.queue,
+        howdah.counted(v_ahead, 'job'), howdah.counted(v_serves, 'worker'));
 end;
 $$;
 

@@ -1,0 +1,65 @@
+"""Howdah: jobs, schedules and workflows that live in PostgreSQL."""
+
+from howdah.app import Howdah
+from howdah.context import Context, current_job
+from howdah.errors import (
+    ConfigurationError,
+    DatabaseError,
+    DatabaseUnavailable,
+    HowdahError,
+    InsideEventLoop,
+    InvalidInput,
+    IsolationTooHigh,
+    JobCancelled,
+    JobError,
+    JobExpired,
+    JobFailed,
+    JobNotFound,
+    JobSkipped,
+    LeaseLost,
+    NoServer,
+    ResultTimeout,
+    RunIdRequired,
+    SchemaOutdated,
+    ServerUnavailable,
+    TaskNotAllowed,
+    WorkerUnknown,
+    WrongState,
+)
+from howdah.job import Job
+from howdah.retry import Cancel, Retry, Snooze
+from howdah.tasks import Task, Tasks
+
+__all__ = [
+    "Cancel",
+    "ConfigurationError",
+    "Context",
+    "DatabaseError",
+    "DatabaseUnavailable",
+    "Howdah",
+    "HowdahError",
+    "InsideEventLoop",
+    "InvalidInput",
+    "IsolationTooHigh",
+    "Job",
+    "JobCancelled",
+    "JobError",
+    "JobExpired",
+    "JobFailed",
+    "JobNotFound",
+    "JobSkipped",
+    "LeaseLost",
+    "NoServer",
+    "ResultTimeout",
+    "Retry",
+    "RunIdRequired",
+    "SchemaOutdated",
+    "ServerUnavailable",
+    "Snooze",
+    "Task",
+    "TaskNotAllowed",
+    "Tasks",
+    "WorkerUnknown",
+    "WrongState",
+    "current_job",
+]
