@@ -16,21 +16,20 @@ create or replace function howdah.publish_jobs(i_jobs howdah.publication[])
     set enable_hashjoin = off
     set enable_mergejoin = off
     set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
     set enable_nestloop = on
     set enable_sort = on
     set jit = off
 as $$
 declare
     v_now     constant timestamptz := howdah.now();
-    v_bad     howdah.publication;
     v_ids     bigint[];
     v_keys    text[];
     v_states  text[];
     v_queues  text[];
 begin
-    for v_bad in select p.* from unnest(i_jobs) p where not coalesce(howdah.is_plain(p), false) loop
-        perform howdah.check_publication(v_bad);
-    end loop;
+    perform howdah.check_publication(p) from unnest(i_jobs) p where not coalesce(howdah.is_plain(p), false);
 
     with given as materialized (
         select nextval('howdah.position_seq') as id, p.key, coalesce(p.queue, t.queue) as queue, p.task, p.body,
@@ -108,6 +107,7 @@ declare
     v_job     howdah.publication;
     v_new     bigint[] := i_new;
     v_id      bigint;
+    v_state   howdah.state;
     v_created boolean;
 begin
     foreach v_job in array i_jobs loop
@@ -118,9 +118,15 @@ begin
         else
             select j.id into v_id from howdah.job j where j.key = v_job.key collate "C";
         end if;
+        v_state := howdah.state_of(v_id);
+        if v_state is null then
+            -- deleted since the insert met it: the key is free again, and the caller must not be told of a job that is gone
+            return query select p.* from howdah.publish_jobs(array[v_job]) p;
+            continue;
+        end if;
         v_created := v_id = any (v_new);
         v_new := array_remove(v_new, v_id);
-        return query select howdah.public_id(v_id, v_job.key), v_id, howdah.state_of(v_id)::text, coalesce(v_created, false);
+        return query select howdah.public_id(v_id, v_job.key), v_id, v_state::text, coalesce(v_created, false);
     end loop;
 end;
 $$;

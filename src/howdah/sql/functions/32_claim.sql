@@ -118,7 +118,8 @@ begin
         select m.n, m.id, nextval('howdah.run_seq') as run_id, m.attempt + 1 as attempt, m.task, m.queue, m.priority,
                coalesce(j.timeout, (select t.timeout from howdah.task t where t.name = j.task), 60) as timeout,
                coalesce(j.max_retries, (select t.max_retries from howdah.task t where t.name = j.task), 3) as max_retries,
-               j.key, j.headers, j.meta, j.body, j.result_ttl
+               j.key, j.headers, j.meta, j.body,
+               coalesce(j.result_ttl, (select t.result_ttl from howdah.task t where t.name = j.task)) as result_ttl
           from removed m join howdah.job j on j.id = m.id
     ), started as (
         insert into howdah.running (id, run_id, worker_id, attempt, started_at, deadline, result_ttl)

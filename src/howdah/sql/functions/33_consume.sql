@@ -17,7 +17,11 @@ create or replace function howdah.consume(i_num integer, i_queues text[], i_topi
     set enable_hashjoin = off
     set enable_mergejoin = off
     set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
     set enable_nestloop = on
+    set enable_sort = on
+    set max_parallel_workers_per_gather = 0     -- the last query would start processes for a handful of rows
     set jit = off
 as $$
 declare

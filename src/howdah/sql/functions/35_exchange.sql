@@ -1,5 +1,15 @@
 -- exchange: a worker hands in finished runs and gets the next ones, in one round trip and one transaction.
 
+-- howdah.storable: whether a result is at most 1 MiB of JSON text; small ones are not turned into text to see that.
+create or replace function howdah.storable(i_result jsonb)
+    returns boolean
+    language sql
+    immutable parallel safe
+    return i_result is null or pg_column_size(i_result) <= 100000 or octet_length(i_result::text) <= 1048576;
+
+comment on function howdah.storable is 'Whether a result is within its limit.';
+
+
 -- howdah.accept_successes: running ─► succeeded for many runs.
 --
 -- Fence: run id. Locks: running rows in id order, SKIP LOCKED: one locked row never stalls the batch.
@@ -13,6 +23,8 @@ create or replace function howdah.accept_successes(i_outcomes jsonb, i_now times
     set enable_hashjoin = off
     set enable_mergejoin = off
     set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
     set enable_nestloop = on
     set enable_sort = on
     set jit = off
@@ -23,7 +35,7 @@ begin
     with given as materialized (
         select (e ->> 0)::bigint as id, (e ->> 1)::bigint as run_id, e -> 3 as result
           from jsonb_array_elements(i_outcomes) e
-         where e ->> 2 = 'succeeded'
+         where e ->> 2 = 'succeeded' and howdah.storable(e -> 3)
          order by 1
     ), locked as materialized (
         select r.ctid as row, r.*, nullif(g.result, 'null'::jsonb) as result
@@ -49,7 +61,7 @@ $$;
 comment on function howdah.accept_successes is 'Record the successes of a batch; answers the runs taken.';
 
 
--- howdah.accept_other: one outcome that is not a success; the running row is locked by the caller.
+-- howdah.accept_other: one outcome that is not a success, or one whose result is too large; the running row is locked by the caller.
 create or replace function howdah.accept_other(i_outcome jsonb, i_run howdah.running, i_now timestamptz)
     returns void
     language plpgsql
@@ -62,6 +74,9 @@ begin
     if v_verb = 'failed' then
         perform howdah.fail(i_run, coalesce(i_outcome ->> 3, 'error'), i_outcome ->> 4, i_outcome ->> 5,
             i_now + howdah.seconds((i_outcome ->> 6)::double precision), coalesce((i_outcome ->> 7)::boolean, false), i_now);
+    elsif v_verb = 'succeeded' then
+        perform howdah.fail(i_run, 'result', format('the result has %s bytes, the limit is 1048576',
+            octet_length((i_outcome -> 3)::text)), null, null, true, i_now);
     elsif v_verb = 'cancelled' then
         perform howdah.finish(i_run, 'cancelled', null, 'revoked', coalesce(i_outcome ->> 3, 'cancelled by its task'), i_now);
     elsif howdah.cancel_wanted(i_run, i_now) then
@@ -99,7 +114,7 @@ declare
 begin
     for v_outcome in
         select e from jsonb_array_elements(i_outcomes) e
-         where e ->> 2 is distinct from 'succeeded' order by (e ->> 0)::bigint
+         where e ->> 2 is distinct from 'succeeded' or not howdah.storable(e -> 3) order by (e ->> 0)::bigint
     loop
         select r.* into v_run from howdah.running r
          where r.id = (v_outcome ->> 0)::bigint and r.run_id = (v_outcome ->> 1)::bigint
@@ -110,6 +125,9 @@ begin
         end if;
     end loop;
     if cardinality(v_taken) < jsonb_array_length(i_outcomes) then
+        if exists (select from jsonb_array_elements(i_outcomes) e where e ->> 0 is null or e ->> 1 is null) then
+            raise data_exception using message = 'an outcome begins with the numbers of its job and its run';
+        end if;
         -- still there but not taken: somebody held the row; gone: the lease is lost
         select array_agg(g.run_id) filter (where r.id is null), array_agg(g.run_id) filter (where r.id is not null)
           into lost, later
@@ -202,10 +220,15 @@ begin
     v_worker := howdah.hold_worker(i_worker_id);
     select null::bigint[] as lost, null::bigint[] as later into v_accepted;
     if i_outcomes is not null and i_outcomes <> '[]'::jsonb then
-        select * into v_accepted from howdah.accept(i_outcomes, v_now);
+        begin
+            select * into v_accepted from howdah.accept(i_outcomes, v_now);
+        exception when data_exception or check_violation or not_null_violation then
+            perform howdah.refuse('outcomes', 'cannot be read: ' || sqlerrm,
+                'Give [[1, 7, "succeeded", null], …] with the numbers as the claim returned them.');
+        end;
     end if;
     perform howdah.tick(50);
-    if i_num <= 0 then
+    if coalesce(i_num, 0) <= 0 then
         return howdah.exchange_answer(null, v_accepted.lost, v_accepted.later, null, null);
     end if;
 

@@ -63,8 +63,9 @@ as $$
 declare
     v_run howdah.running;
 begin
-    -- the lock keeps the run from ending between the look and the notice
-    select r.* into v_run from howdah.running r where r.id = i_id for update;
+    -- keeps the run from ending between the look and the notice; written, not only locked, so that an ack above
+    -- READ COMMITTED, which cannot see the notice, fails instead of passing over it
+    update howdah.running r set run_id = r.run_id where r.id = i_id returning r.* into v_run;
     if not found then
         return null;
     end if;
@@ -140,6 +141,8 @@ begin
             v_attempt := howdah.take_waiting(v_id);
         elsif v_state is not null then
             delete from howdah.finished f where f.id = v_id returning 0 into v_attempt;
+            -- it has started once or was asked for again: its time to live does not end this new life
+            delete from howdah.expiry e using howdah.job j where j.id = v_id and e.expires_at = j.expires_at and e.id = v_id;
         else
             v_id := howdah.job_number(i_job_id);
         end if;

@@ -138,7 +138,11 @@ begin
     if jsonb_typeof(i_tasks) is distinct from 'array' then
         perform howdah.refuse('tasks', 'is not a JSON array', 'Give [{"name": …}, …].');
     end if;
-    perform howdah.register_tasks(i_tasks, v_now);
+    begin
+        perform howdah.register_tasks(i_tasks, v_now);
+    exception when data_exception then
+        perform howdah.refuse('tasks', 'has a field of the wrong type: ' || sqlerrm, 'See the task options of jobs.publish.');
+    end;
     v_tasks := array(select e ->> 'name' from jsonb_array_elements(i_tasks) e);
     v_patterns := array(select howdah.topic_pattern(replace(a, '%', '\%')) || '.%' from unnest(i_allow) a);
     insert into howdah.worker (id, name, host, pid, queues, topic, tasks, allow, patterns, lease, started_at)

@@ -10,6 +10,11 @@ create or replace function howdah.promote(i_now timestamptz, i_limit integer)
     set enable_seqscan = off
     set enable_hashjoin = off
     set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_nestloop = on
+    set enable_sort = on
     set jit = off
 as $$
 declare

@@ -5,6 +5,20 @@ revoke all on all procedures in schema howdah, jobs from public;
 revoke all on all tables in schema howdah, jobs from public;
 revoke all on all sequences in schema howdah from public;
 
+-- types have no "all … in schema"; row types of tables and views are types, too
+do $$
+declare
+    v_type regtype;
+begin
+    for v_type in
+        select t.oid::regtype from pg_type t
+         where t.typnamespace in ('howdah'::regnamespace, 'jobs'::regnamespace) and t.typelem = 0
+    loop
+        execute format('revoke all on type %s from public', v_type);
+    end loop;
+end;
+$$;
+
 do $$
 declare
     v_grants constant text[][] := array[

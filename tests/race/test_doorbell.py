@@ -1,0 +1,239 @@
+"""The doorbell: nobody rings while nobody sleeps, and no worker sleeps through what was on its way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.race.steps import (
+    advance,
+    consume,
+    drain,
+    exchange,
+    fall_asleep,
+    half_a_second_later,
+    hand_in,
+    publish,
+    start_worker,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.fixtures.sessions import Session
+
+    Opener = Callable[..., Session]
+
+_PUBLISH = "select jobs.publish('demo.task', i_queue => 'q')"
+
+
+class Ear:
+    """A session that listens as workers do."""
+
+    def __init__(self, session: Session, ringer: Session) -> None:
+        self._session = session
+        self._ringer = ringer
+        session.execute("listen howdah")
+
+    def rings(self) -> int:
+        """Return how often the bell rang since the last call.
+
+        Notifications arrive in the order of commits, so a marker sent now comes after all of them.
+        """
+        self._ringer.execute("notify howdah, 'marker'")
+        heard = 0
+        for notification in self._session.connection.notifies(timeout=10):
+            if notification.payload == "marker":
+                return heard
+            heard += 1
+        raise AssertionError("the marker did not arrive")
+
+
+@pytest.fixture
+def ear(sessions: Opener) -> Ear:
+    """Somebody who hears the bell."""
+    return Ear(sessions(), sessions())
+
+
+def _tick_not_due(sql: Session) -> None:
+    sql.rows("select setval('howdah.last_tick', howdah.milliseconds() + 600000)")
+
+
+def test_nobody_rings_while_nobody_sleeps(sql: Session, ear: Ear) -> None:
+    worker = start_worker(sql)
+    publish(sql, 20)
+    runs = exchange(sql, worker, 2)["jobs"]
+    hand_in(sql, worker, [[runs[0][0], runs[0][1], "succeeded", 1], [runs[1][0], runs[1][1], "released"]])
+    (job,) = consume(sql, 1)
+    sql.rows("select jobs.nack(%s::text)", job)
+    sql.rows("select jobs.retry(%s::text)", job)
+    sql.rows("select jobs.resume_queue('q')")
+    sql.rows("select * from jobs.maintain()")
+    assert ear.rings() == 0
+
+
+def test_one_publish_rings_once_for_a_worker_asleep_and_no_more_once_it_is_up(sql: Session, ear: Ear) -> None:
+    worker = start_worker(sql)
+    fall_asleep(sql, worker)
+    publish(sql, 100)
+    assert ear.rings() == 1
+    assert len(exchange(sql, worker, 100, sleep=True)["jobs"]) == 100
+    publish(sql, 100)
+    assert ear.rings() == 0
+
+
+def test_a_rollback_rings_nobody(sql: Session, ear: Ear) -> None:
+    fall_asleep(sql, start_worker(sql))
+    sql.begin()
+    publish(sql)
+    sql.rollback()
+    assert ear.rings() == 0
+
+
+def test_a_worker_of_another_queue_is_left_asleep(sql: Session, ear: Ear) -> None:
+    fall_asleep(sql, start_worker(sql, queues=["elsewhere"]))
+    publish(sql)
+    assert ear.rings() == 0
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+def test_a_publisher_whose_look_may_be_old_rings_always(sql: Session, ear: Ear, isolation: str) -> None:
+    sql.begin(isolation)
+    publish(sql)
+    sql.commit()
+    assert ear.rings() == 1
+
+
+_WAYS = {
+    "publish": [_PUBLISH],
+    "publish for later": ["select jobs.publish('demo.task', i_queue => 'q', i_delay => 3)"],
+    "nack": ["select jobs.nack('k')"],
+    "snooze": ["select jobs.snooze('k', 3)"],
+    "release": ["select jobs.release('k')"],
+    "retry": ["select jobs.cancel('w')", "select jobs.retry('w')"],
+    "resume": ["select jobs.resume_queue('q')"],
+    "due": [
+        "update howdah.scheduled set run_at = clock_timestamp() - interval '1 s'",
+        "select * from jobs.maintain()",
+    ],
+    "timeout": [
+        "update howdah.running set started_at = now() - interval '2 h', deadline = now() - interval '1 h'",
+        "select * from jobs.maintain()",
+    ],
+}
+
+
+@pytest.mark.parametrize("queues", [None, ["p", "q"]], ids=["every queue", "named queues"])
+@pytest.mark.parametrize("way", _WAYS)
+def test_whatever_brings_work_rings_a_worker_asleep(
+    sql: Session, ear: Ear, way: str, queues: list[str] | None
+) -> None:
+    sql.rows("select jobs.publish('demo.task', i_queue => 'q', i_key => 'k')")
+    consume(sql, 1)
+    sql.rows("select jobs.publish('demo.task', i_queue => 'q', i_key => 'w', i_delay => 60)")
+    fall_asleep(sql, start_worker(sql, queues=queues))
+    for statement in _WAYS[way]:
+        sql.rows(statement)
+    assert ear.rings() >= 1
+
+
+@pytest.mark.parametrize("crashed", [False, True])
+def test_the_runs_of_a_worker_that_ends_ring(sql: Session, ear: Ear, crashed: bool) -> None:
+    ending = start_worker(sql)
+    publish(sql)
+    advance(sql)
+    assert exchange(sql, ending, 1)["jobs"]
+    fall_asleep(sql, start_worker(sql, queues=["q"]))
+    sql.rows("select jobs.worker_stopped(%s, %s)", ending, crashed)
+    assert ear.rings() == 1
+
+
+_IN_FLIGHT = {
+    "publish": _PUBLISH,
+    "publish for later": "select jobs.publish('demo.task', i_queue => 'q', i_delay => 30)",
+    "nack": "select jobs.nack('k')",
+    "snooze": "select jobs.snooze('k', 30)",
+    "release": "select jobs.release('k')",
+    "resume": "select jobs.resume_queue('paused')",
+}
+
+
+@pytest.mark.parametrize("ending", ["commit", "rollback"])
+@pytest.mark.parametrize("way", _IN_FLIGHT)
+def test_a_worker_that_lies_down_while_something_is_in_flight_does_not_sleep_long(
+    sql: Session, sessions: Opener, ear: Ear, way: str, ending: str
+) -> None:
+    sql.rows("select jobs.publish('demo.task', i_queue => 'q', i_key => 'k')")
+    consume(sql, 1)
+    sql.rows("select jobs.publish('demo.task', i_queue => 'paused')")
+    sql.rows("select jobs.pause_queue('paused')")
+    worker = start_worker(sql)
+    publisher = sessions()
+    publisher.begin()
+    publisher.rows(_IN_FLIGHT[way])  # looks: nobody sleeps
+    declared = exchange(sql, worker, 10, sleep=True)
+    assert declared["jobs"] == []
+    assert declared["asleep"]
+    assert not declared["settled"]
+    for _ in range(3):
+        assert not exchange(sql, worker, 10, sleep=True)["settled"], "it polls while the publisher is open"
+    publisher.execute(ending)
+    assert ear.rings() == 0
+    found = exchange(sql, worker, 10, sleep=True)
+    if ending == "rollback":
+        assert found["settled"]
+    elif "later" in way or way in ("nack", "snooze"):
+        assert 0 < found["next"] <= 30
+    else:
+        assert len(found["jobs"]) == 1
+
+
+def test_a_publisher_that_ends_between_declaration_and_second_look_is_found(
+    sql: Session, sessions: Opener
+) -> None:
+    worker = start_worker(sql)
+    publisher = sessions()
+    publisher.begin()
+    (job,) = publish(publisher)
+    exchange(sql, worker, 10, sleep=True)
+    publisher.commit()
+    assert [run[0] for run in exchange(sql, worker, 10, sleep=True)["jobs"]] == [job]
+
+
+def test_a_publisher_that_came_after_the_declaration_keeps_nobody_awake_for_long(
+    sql: Session, sessions: Opener, ear: Ear
+) -> None:
+    worker = start_worker(sql)
+    fall_asleep(sql, worker)
+    publisher = sessions()
+    publisher.begin()
+    publish(publisher)  # looks: one sleeps
+    assert exchange(sql, worker, 10, sleep=True)["settled"]
+    publisher.commit()
+    assert ear.rings() == 1
+
+
+def test_rows_lifted_from_behind_a_floor_ring_a_worker_that_looked_too_early(
+    sql: Session, sessions: Opener, ear: Ear
+) -> None:
+    late = sessions()
+    late.begin()
+    (held,) = publish(late)
+    publish(sql, 600)
+    advance(sql)
+    drain(sql)
+    worker = start_worker(sql)
+    half_a_second_later(sql)
+    advance(sql, 3)
+    exchange(sql, worker, 10, sleep=True)
+    _tick_not_due(sql)
+    assert not exchange(sql, worker, 10, sleep=True)["settled"]
+    late.commit()
+    answer = exchange(sql, worker, 10, sleep=True)
+    assert answer["settled"], "its publisher ended"
+    assert answer["jobs"] == [], "but the row lies behind the floor"
+    assert ear.rings() == 0
+    advance(sql)
+    assert ear.rings() == 1
+    assert [run[0] for run in exchange(sql, worker, 10, sleep=True)["jobs"]] == [held]

@@ -1,0 +1,393 @@
+"""The worker protocol: registration, exchange, heartbeat, sleep, death."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from tests.sql.steps import consume, counts, exchange, publish, refused, start_worker, state, take
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.fixtures.clock import Clock
+    from tests.fixtures.sessions import Session
+
+
+def claim(sql: Session, worker: int, num: int = 10) -> list[list[object]]:
+    """Claim until there is nothing new: a worker may only find a new lane after a tick."""
+    runs: list[list[object]] = exchange(sql, worker, num=num, sleep=True)["jobs"]
+    return runs
+
+
+def asleep(sql: Session, worker: int) -> bool:
+    found: bool = sql.value("select asleep from jobs.workers where worker_id = %s", worker)
+    return found
+
+
+def test_each_start_has_a_new_number(sql: Session) -> None:
+    assert start_worker(sql) != start_worker(sql)
+
+
+def test_the_view_shows_what_a_worker_said_about_itself(sql: Session, clock: Clock) -> None:
+    worker = start_worker(
+        sql, "a", "b", queues=["mail"], topic="a.%", allow=["shop"], host="box", pid=77, lease=30
+    )
+
+    row = sql.row("select * from jobs.workers")
+
+    assert row == {
+        "worker_id": worker, "name": "test", "host": "box", "pid": 77, "queues": ["mail"], "topic": "a.%",
+        "tasks": 2, "allow": ["shop"], "started_at": clock.now(), "beat_at": clock.now(), "lease": 30,
+        "alive": True, "running": 0, "asleep": False,
+    }  # fmt: skip
+
+
+def test_an_exchange_claims_with_everything_a_run_needs(sql: Session) -> None:
+    job_id = publish(
+        sql, "a.b", body=Jsonb([1]), queue="mail", priority=3, timeout=5, max_retries=2, key='k"\\é',
+        headers={"h": 1}, meta={"m": 2},
+    )  # fmt: skip
+    worker = start_worker(sql, "a.b")
+
+    (run,) = claim(sql, worker)
+
+    number = sql.value("select id from jobs.get(%s)", job_id)
+    run_id = sql.value("select run_id from jobs.running")
+    assert run == [number, run_id, 1, "a.b", "mail", 3, 5, 2, 'k"\\é', {"h": 1}, {"m": 2}, [1]]
+
+
+def test_an_exchange_takes_no_more_than_asked(sql: Session) -> None:
+    for _ in range(5):
+        publish(sql, "a.b")
+    worker = start_worker(sql, "a.b")
+
+    assert len(claim(sql, worker, 3)) == 3
+    assert len(claim(sql, worker, 3)) == 2
+    assert exchange(sql, worker)["jobs"] == []
+
+
+def test_a_number_not_given_claims_nothing(sql: Session) -> None:
+    publish(sql, "a.b")
+    worker = start_worker(sql, "a.b")
+
+    answer = sql.value("select jobs.exchange(%s, null, null, null)", worker)
+
+    assert answer["jobs"] == []
+    assert consume(sql) != []
+
+
+def test_a_worker_gets_its_queues_its_topic_and_its_tasks_only(sql: Session) -> None:
+    wanted = publish(sql, "shop.a", queue="mail")
+    publish(sql, "shop.a", queue="other")
+    publish(sql, "shop.unknown", queue="mail")
+    publish(sql, "else.a", queue="mail")
+    worker = start_worker(sql, "shop.a", "else.a", queues=["mail"], topic="shop.%")
+
+    assert [run[0] for run in claim(sql, worker)] == [int(wanted)]
+
+
+def test_a_worker_runs_functions_of_the_packages_it_allows(sql: Session) -> None:
+    wanted = publish(sql, "my_shop.mails.send")
+    for task in ("my_shop", "myxshop.mails.send", "my_shopping.send", "os.system"):
+        publish(sql, task)
+    worker = start_worker(sql, allow=["my_shop"])
+
+    assert [run[0] for run in claim(sql, worker)] == [int(wanted)]
+
+
+@pytest.mark.parametrize("allowed", ["%", "", "_", "\\%", "%.%"])
+def test_an_odd_package_name_allows_nothing(sql: Session, allowed: str) -> None:
+    publish(sql, "os.system")
+    worker = start_worker(sql, allow=[allowed])
+
+    assert claim(sql, worker) == []
+
+
+def test_outcomes_of_every_kind_are_taken_in_one_exchange(sql: Session, clock: Clock) -> None:
+    for _ in range(7):
+        publish(sql, "a.b")
+    worker = start_worker(sql, "a.b")
+    runs = [(run[0], run[1]) for run in claim(sql, worker)]
+    verbs: list[list[object]] = [
+        ["succeeded", {"n": 1}],
+        ["failed", "error", "boom", "trace", None, False],
+        ["failed", "result", "too large", None, None, True],
+        ["snoozed", 5],
+        ["released"],
+        ["cancelled", "changed its mind"],
+        ["parked", "arguments", "no field x"],
+    ]
+
+    answer = exchange(sql, worker, *([*run, *verb] for run, verb in zip(runs, verbs, strict=True)))
+
+    assert (answer["lost"], answer["later"]) == ([], [])
+    rows = sql.rows('select state, attempt, kind from jobs."all" order by id')
+    assert [(row["state"], row["attempt"], row["kind"]) for row in rows] == [
+        ("succeeded", 1, None),
+        ("scheduled", 1, "retry"),
+        ("failed", 1, "result"),
+        ("scheduled", 0, "time"),
+        ("ready", 0, None),
+        ("cancelled", 1, "revoked"),
+        ("blocked", 0, "arguments"),
+    ]
+    assert sql.rows("select * from jobs.fsck()") == []
+
+
+def test_a_failure_may_say_when_to_try_again(sql: Session, clock: Clock) -> None:
+    publish(sql, "a.b")
+    worker = start_worker(sql, "a.b")
+    ((number, run_id, *_),) = claim(sql, worker)
+
+    exchange(sql, worker, [number, run_id, "failed", "error", "x", None, 7.5, False])
+
+    due = sql.value("select scheduled_at from jobs.job_queue")
+    assert (due - clock.now()).total_seconds() == 7.5
+
+
+def test_a_result_beyond_the_limit_ends_its_job_and_no_other(sql: Session) -> None:
+    for _ in range(2):
+        publish(sql, "a.b")
+    worker = start_worker(sql, "a.b")
+    (large, small) = ([run[0], run[1]] for run in claim(sql, worker))
+
+    answer = exchange(sql, worker, [*large, "succeeded", "x" * 2**20], [*small, "succeeded", "y"])
+
+    assert (answer["lost"], answer["later"]) == ([], [])
+    rows = sql.rows("select state, kind, result from jobs.job order by id")
+    assert rows == [
+        {"state": "failed", "kind": "result", "result": None},
+        {"state": "succeeded", "kind": None, "result": "y"},
+    ]
+
+
+def test_stale_outcomes_are_lost_and_change_nothing(sql: Session, clock: Clock) -> None:
+    for _ in range(6):
+        publish(sql, "a.b", max_retries=9)
+    worker = start_worker(sql, "a.b")
+    runs = [(run[0], run[1]) for run in claim(sql, worker)]
+    clock.advance(3600)
+    sql.execute("select jobs.maintain()")
+    other = start_worker(sql, "a.b")
+    assert len(claim(sql, other)) == 6
+    before = counts(sql)
+    verbs = ["succeeded", "failed", "snoozed", "released", "cancelled", "parked"]
+
+    answer = exchange(sql, other, *([*run, verb] for run, verb in zip(runs, verbs, strict=True)))
+
+    assert sorted(answer["lost"]) == sorted(run[1] for run in runs)
+    assert counts(sql) == before
+    refused(sql, "JB007", "select jobs.exchange(%s)", worker)
+
+
+def test_a_locked_run_is_handed_in_later_and_stalls_no_other(
+    sql: Session, sessions: Callable[..., Session]
+) -> None:
+    for _ in range(3):
+        publish(sql, "a.b")
+    worker = start_worker(sql, "a.b")
+    runs = [[run[0], run[1]] for run in claim(sql, worker)]
+    holder = sessions()
+    holder.begin()
+    holder.execute("select from howdah.running where id = any(%s) for update", [runs[0][0], runs[1][0]])
+
+    first = exchange(
+        sql, worker, [*runs[0], "succeeded", 1], [*runs[1], "released"], [*runs[2], "succeeded", 3]
+    )
+    holder.rollback()
+    second = exchange(sql, worker, [*runs[0], "succeeded", 1], [*runs[1], "released"])
+
+    assert (first["lost"], sorted(first["later"])) == ([], [runs[0][1], runs[1][1]])
+    assert (second["lost"], second["later"]) == ([], [])
+    assert sorted(row["state"] for row in sql.rows('select state from jobs."all"')) == [
+        "ready",
+        "succeeded",
+        "succeeded",
+    ]
+
+
+def test_an_unknown_worker_is_told_to_register(sql: Session) -> None:
+    for query in ("select jobs.exchange(77)", "select * from jobs.heartbeat(77)"):
+        said = refused(sql, "JB007", query)
+        assert said.column_name == "worker_id"
+        assert "worker_started" in (said.message_hint or "")
+
+
+def test_a_heartbeat_keeps_a_worker_alive(sql: Session, clock: Clock) -> None:
+    job_id = publish(sql, "a.b", timeout=600)
+    worker = start_worker(sql, "a.b", lease=15)
+    claim(sql, worker)
+
+    for _ in range(4):
+        clock.advance(14)
+        assert sql.rows("select * from jobs.heartbeat(%s)", worker) == []
+        sql.execute("select jobs.maintain()")
+
+    assert state(sql, job_id) == "running"
+    assert sql.value("select alive from jobs.workers") is True
+
+
+def test_a_worker_that_misses_its_lease_is_dead_and_its_runs_go_on(sql: Session, clock: Clock) -> None:
+    job_id = publish(sql, "a.b")
+    worker = start_worker(sql, "a.b", lease=15)
+    ((number, run_id, *_),) = claim(sql, worker)
+    clock.advance(15.001)
+
+    sql.execute("select jobs.maintain()")
+
+    assert sql.rows("select * from jobs.workers") == []
+    assert state(sql, job_id) == "ready"
+    refused(sql, "JB007", "select jobs.exchange(%s, %s)", worker, Jsonb([[number, run_id, "succeeded", 1]]))
+    assert sql.row("select kind, attempt from jobs.failures(%s)", job_id) == {"kind": "crash", "attempt": 1}
+
+
+def test_stopping_hands_runs_back_without_costing_an_attempt(sql: Session) -> None:
+    job_id = publish(sql, "a.b", max_retries=0)
+    worker = start_worker(sql, "a.b")
+    claim(sql, worker)
+
+    assert sql.value("select jobs.worker_stopped(%s)", worker) == 1
+
+    assert (take(sql)["attempt"], sql.rows("select * from jobs.failures(%s)", job_id)) == (1, [])
+    assert sql.rows("select * from jobs.workers") == []
+    assert sql.value("select jobs.worker_stopped(%s)", worker) == 0
+
+
+def test_a_job_that_kills_its_worker_each_time_comes_to_an_end(sql: Session) -> None:
+    job_id = publish(sql, "a.b", max_retries=0)
+    deaths = 0
+
+    while state(sql, job_id) == "ready":
+        worker = start_worker(sql, "a.b")
+        assert len(claim(sql, worker)) == 1
+        sql.execute("select jobs.worker_stopped(%s, true)", worker)
+        deaths += 1
+
+    assert deaths == 3
+    assert sql.row("select state, kind from jobs.job") == {"state": "failed", "kind": "crash"}
+
+
+def test_a_live_worker_s_run_far_past_its_timeout_is_taken_back(sql: Session, clock: Clock) -> None:
+    publish(sql, "a.b", timeout=5)
+    worker = start_worker(sql, "a.b", lease=3600)
+    ((_, run_id, *_),) = claim(sql, worker)
+
+    clock.advance(15.001)
+    sql.execute("select jobs.maintain()")
+
+    assert sql.rows("select * from jobs.heartbeat(%s)", worker) == [{"run_id": run_id, "verdict": "lost"}]
+    assert sql.row("select state, attempt from jobs.job_queue") == {"state": "scheduled", "attempt": 1}
+    assert sql.rows("select * from jobs.fsck()") == []
+
+
+def test_a_worker_that_found_nothing_sleeps_until_a_publish_wakes_it(
+    sql: Session, sessions: Callable[..., Session]
+) -> None:
+    listener = sessions()
+    listener.execute("listen howdah")
+    worker = start_worker(sql, "a.b")
+    first = exchange(sql, worker, num=1, sleep=True)
+    second = exchange(sql, worker, num=1, sleep=True)
+
+    publish(sql, "a.b")
+
+    (bell,) = listener.connection.notifies(timeout=10, stop_after=1)
+    assert (first["asleep"], second["settled"]) == (True, True)
+    assert (bell.channel, bell.payload) == ("howdah", "")
+    assert len(claim(sql, worker)) == 1
+    assert not asleep(sql, worker)
+
+
+def test_a_sleeper_is_not_settled_while_an_earlier_publisher_is_in_flight(
+    sql: Session, sessions: Callable[..., Session]
+) -> None:
+    publisher = sessions()
+    publisher.begin()
+    publish(publisher, "a.b")
+    worker = start_worker(sql, "a.b")
+    exchange(sql, worker, num=1, sleep=True)
+
+    assert exchange(sql, worker, num=1, sleep=True)["settled"] is False
+    publisher.commit()
+
+    assert len(exchange(sql, worker, num=1, sleep=True)["jobs"]) == 1
+
+
+def test_a_publish_to_other_queues_does_not_wake(sql: Session, sessions: Callable[..., Session]) -> None:
+    listener = sessions()
+    worker = start_worker(sql, "a.b", queues=["mail"])
+    exchange(sql, worker, num=1, sleep=True)
+    listener.execute("listen howdah")
+
+    publish(sql, "a.b", queue="other")
+
+    assert list(listener.connection.notifies(timeout=0.05, stop_after=1)) == []
+
+
+RINGERS = {
+    "retry": "select jobs.nack('job', i_delay => 1)",
+    "snooze": "select jobs.snooze('job', 1)",
+    "release": "select jobs.release('job')",
+}
+
+
+@pytest.mark.parametrize("query", RINGERS.values(), ids=RINGERS.keys())
+@pytest.mark.parametrize("queues", [None, ["mail"]], ids=["of every queue", "of one queue"])
+def test_what_comes_back_wakes_a_sleeper(
+    sql: Session, sessions: Callable[..., Session], queues: list[str] | None, query: str
+) -> None:
+    publish(sql, "a.b", key="job", queue="mail")
+    take(sql)
+    worker = start_worker(sql, "a.b", queues=queues)
+    exchange(sql, worker, num=1, sleep=True)
+    listener = sessions()
+    listener.execute("listen howdah")
+
+    sql.execute(query)
+
+    assert len(list(listener.connection.notifies(timeout=5, stop_after=1))) == 1
+
+
+def test_an_exchange_says_when_the_next_job_is_due(sql: Session) -> None:
+    worker = start_worker(sql, "a.b")
+    publish(sql, "a.b", delay=90)
+    publish(sql, "a.b", delay=30)
+
+    answer = exchange(sql, worker, num=1)
+
+    assert answer["jobs"] == []
+    assert 29 <= answer["next"] <= 30
+
+
+def test_an_exchange_promotes_what_is_due(sql: Session, clock: Clock) -> None:
+    publish(sql, "a.b", delay=30)
+    worker = start_worker(sql, "a.b", lease=3600)
+    clock.advance(30)
+    sql.execute("select setval('howdah.last_tick', 0)")
+
+    assert len(claim(sql, worker)) == 1
+
+
+def test_a_paused_queue_is_not_claimed_by_workers(sql: Session) -> None:
+    publish(sql, "a.b", queue="mail")
+    sql.execute("select jobs.pause_queue('mail')")
+    worker = start_worker(sql, "a.b")
+
+    assert claim(sql, worker) == []
+
+
+def test_two_exchanges_of_one_worker_may_be_under_way(sql: Session, sessions: Callable[..., Session]) -> None:
+    for _ in range(4):
+        publish(sql, "a.b")
+    worker = start_worker(sql, "a.b")
+    other = sessions()
+    sql.begin()
+
+    mine = exchange(sql, worker, num=2, sleep=True)["jobs"]
+    others = exchange(other, worker, num=2, sleep=True)["jobs"]
+
+    sql.commit()
+    assert len({run[0] for run in mine + others}) == 4
