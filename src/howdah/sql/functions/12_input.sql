@@ -10,7 +10,8 @@ create or replace function howdah.is_plain(i_job howdah.publication)
     stable parallel safe     -- not immutable: pg_column_size is not, and then the planner would not inline it
 as $$
     select i_job.task collate "C" ~ '^[A-Za-z0-9_.:\-]+$' and octet_length(i_job.task) <= 200
-       and coalesce(pg_column_size(i_job.body), 0) <= 500
+       -- both: a number such as 1e131071 is small as jsonb and large as text
+       and coalesce(pg_column_size(i_job.body), 0) <= 500 and coalesce(octet_length(i_job.body::text), 0) <= 2000
        and i_job.timeout is null and i_job.priority is null and i_job.max_retries is null
        and i_job.queue is null and i_job.key is null and i_job.delay is null and i_job.ttl is null
        and i_job.result_ttl is null and i_job.failure_ttl is null and i_job.backoff is null
@@ -101,7 +102,7 @@ begin
         perform howdah.refuse('key', format('has %s characters', char_length(i_key)), 'Use 1 to 200 characters; hash longer keys.');
     elsif i_key ~ '^[0-9]+$' then
         perform howdah.refuse('key', format('%L is all digits', i_key), 'Digits are job numbers: put a letter into the key.');
-    elsif i_key ~ '[\x01-\x1f\x7f]' then
+    elsif i_key ~ '[\u0001-\u001f\u007f-\u009f]' then
         perform howdah.refuse('key', 'contains a control character', 'Use printable characters.');
     end if;
 end;
@@ -134,7 +135,9 @@ begin
     perform howdah.check_number('ttl', i_ttl, 0, 3155760000);
     perform howdah.check_number('result_ttl', i_result_ttl, -1, 3155760000);
     perform howdah.check_number('failure_ttl', i_failure_ttl, -1, 3155760000);
-    if cardinality(i_backoff) > 100 then
+    if array_ndims(i_backoff) > 1 or array_lower(i_backoff, 1) <> 1 then
+        perform howdah.refuse('backoff', 'is not a plain list', 'Give the delays in seconds, one after the other.');
+    elsif cardinality(i_backoff) > 100 then
         perform howdah.refuse('backoff', 'has more than 100 delays', 'The last delay repeats: leave the rest out.');
     end if;
     foreach v_delay in array coalesce(i_backoff, '{}') loop

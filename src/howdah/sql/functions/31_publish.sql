@@ -18,8 +18,12 @@ create or replace function howdah.publish_jobs(i_jobs howdah.publication[])
     set enable_indexscan = on
     set enable_indexonlyscan = on
     set enable_bitmapscan = on
+    set enable_tidscan = on
     set enable_nestloop = on
+    set enable_material = on
     set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
     set jit = off
 as $$
 declare
@@ -28,6 +32,7 @@ declare
     v_keys    text[];
     v_states  text[];
     v_queues  text[];
+    v_given   bigint[];
 begin
     perform howdah.check_publication(p) from unnest(i_jobs) p where not coalesce(howdah.is_plain(p), false);
 
@@ -36,7 +41,7 @@ begin
                coalesce(p.priority::smallint, t.priority) as priority,
                coalesce(p.max_retries, t.max_retries) as max_retries,
                coalesce(p.timeout::double precision, t.timeout) as timeout,
-               coalesce(p.backoff::double precision[], t.backoff) as backoff,
+               coalesce(p.backoff::double precision[], t.backoff) as backoff, v_now as created_at,
                case when p.scheduled_at > v_now then p.scheduled_at
                     when p.delay > 0 then v_now + howdah.seconds(p.delay::double precision) end as scheduled_at,
                v_now + howdah.seconds(coalesce(p.ttl::double precision, t.ttl)) as expires_at,
@@ -46,19 +51,15 @@ begin
           from unnest(i_jobs) p
           left join howdah.task t on t.name = p.task collate "C"
     ), plain as (
-        insert into howdah.job (id, queue, task, body, priority, max_retries, timeout, backoff, created_at,
+        insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
                                 scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta)
-        select g.id, g.queue, g.task, g.body, g.priority, g.max_retries, g.timeout, g.backoff, v_now,
-               g.scheduled_at, g.expires_at, g.result_ttl, g.failure_ttl, g.headers, g.meta
-          from given g where g.key is null
+        select g.* from given g where g.key is null
         returning id, key, queue, priority, task, scheduled_at, expires_at
     ), keyed as (
         -- apart, because ON CONFLICT writes every row twice; in key order, so that two publishers cannot deadlock
         insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
                                 scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta)
-        select g.id, g.key, g.queue, g.task, g.body, g.priority, g.max_retries, g.timeout, g.backoff, v_now,
-               g.scheduled_at, g.expires_at, g.result_ttl, g.failure_ttl, g.headers, g.meta
-          from given g where g.key is not null order by g.key collate "C", g.id
+        select g.* from given g where g.key is not null order by g.key collate "C", g.id
             on conflict (key) where key is not null do nothing
         returning id, key, queue, priority, task, scheduled_at, expires_at
     ), inserted as materialized (
@@ -77,18 +78,20 @@ begin
     )
     select array_agg(i.id order by i.id), array_agg(i.key order by i.id),
            array_agg(case when i.scheduled_at is null then 'ready' else 'scheduled' end order by i.id),
-           array_agg(distinct i.queue)
-      into v_ids, v_keys, v_states, v_queues
+           -- whoever sleeps looks every 5 s at least: only what is due earlier needs the bell
+           array_agg(distinct i.queue) filter (where i.scheduled_at is null or i.scheduled_at < v_now + interval '5 s'),
+           (select array_agg(g.id order by g.id) from given g)
+      into v_ids, v_keys, v_states, v_queues, v_given
       from inserted i;
 
-    if v_ids is not null then
+    if v_queues is not null then
         perform howdah.ring(v_queues);
     end if;
     if coalesce(cardinality(v_ids), 0) = cardinality(i_jobs) then
         return query select howdah.public_id(u.id, u.key), u.id, u.state, true
                        from unnest(v_ids, v_keys, v_states) u (id, key, state);
     else
-        return query select * from howdah.published_or_existing(i_jobs, v_ids);
+        return query select * from howdah.published_or_existing(i_jobs, v_given, v_ids);
     end if;
 end;
 $$;
@@ -98,35 +101,30 @@ comment on function howdah.publish_jobs is 'Publish jobs in the order given; a k
 
 -- howdah.published_or_existing: the answer when keys existed. A new statement, because the other publisher's row may
 -- have been committed after the insert's snapshot.
-create or replace function howdah.published_or_existing(i_jobs howdah.publication[], i_new bigint[])
+create or replace function howdah.published_or_existing(i_jobs howdah.publication[], i_given bigint[], i_new bigint[])
     returns setof jobs.published
     language plpgsql
     set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off
 as $$
 declare
-    v_job     howdah.publication;
-    v_new     bigint[] := i_new;
-    v_id      bigint;
-    v_state   howdah.state;
-    v_created boolean;
+    v_job   howdah.publication;
+    v_id    bigint;
+    v_state howdah.state;
 begin
-    foreach v_job in array i_jobs loop
-        if v_job.key is null then
-            -- unkeyed jobs took their numbers in the order given
-            select min(n) into v_id from unnest(v_new) n
-             where not exists (select from howdah.job j where j.id = n and j.key is not null);
-        else
+    for n in 1..cardinality(i_jobs) loop
+        v_job := i_jobs[n];
+        v_id := i_given[n];     -- numbers were drawn in the order given, also for those that then met a key
+        if v_id <> all (i_new) or i_new is null then
             select j.id into v_id from howdah.job j where j.key = v_job.key collate "C";
         end if;
         v_state := howdah.state_of(v_id);
         if v_state is null then
             -- deleted since the insert met it: the key is free again, and the caller must not be told of a job that is gone
             return query select p.* from howdah.publish_jobs(array[v_job]) p;
-            continue;
+        else
+            return query select howdah.public_id(v_id, v_job.key), v_id, v_state::text, v_id = i_given[n];
         end if;
-        v_created := v_id = any (v_new);
-        v_new := array_remove(v_new, v_id);
-        return query select howdah.public_id(v_id, v_job.key), v_id, v_state::text, coalesce(v_created, false);
     end loop;
 end;
 $$;

@@ -97,7 +97,6 @@ begin
          where (i_queues is null or l.queue = any (i_queues))
            and not exists (select from howdah.queue q where q.queue = l.queue and q.paused_at is not null)
          order by l.priority desc, head.pos
-         limit 100      -- more lanes wait for the next claim
     ), taken as materialized (
         select row_number() over () as n, x.row, x.queue, x.priority
           from (select f.row, f.queue, f.priority

@@ -19,9 +19,14 @@ create or replace function howdah.consume(i_num integer, i_queues text[], i_topi
     set enable_indexscan = on
     set enable_indexonlyscan = on
     set enable_bitmapscan = on
+    set enable_tidscan = on
     set enable_nestloop = on
+    set enable_material = on
     set enable_sort = on
-    set max_parallel_workers_per_gather = 0     -- the last query would start processes for a handful of rows
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set random_page_cost = 1.1
+    set seq_page_cost = 1
     set jit = off
 as $$
 declare
@@ -35,7 +40,7 @@ begin
     end if;
     perform howdah.rescue(v_now, 100);
     perform howdah.expire(v_now, 100);
-    perform howdah.promote(v_now, 1000);
+    perform howdah.promote(v_now, 100);   -- not more: until our transaction ends nobody else sees them
 
     v_ids := array(select c.id from howdah.claim(i_num, null, i_queues, v_topic, null, null, true, v_now) c);
     if cardinality(v_ids) < i_num
@@ -43,8 +48,9 @@ begin
         v_ids := v_ids || array(select c.id from howdah.claim(
             i_num - cardinality(v_ids), null, i_queues, v_topic, null, null, true, v_now) c);
     end if;
+    -- lateral, offset 0: one look by number each; joined, the view would be read as a whole
     return query select q.* from unnest(v_ids) with ordinality u (id, n)
-                   join jobs.job_queue q on q.id = u.id and q.state = 'running'
+                  cross join lateral (select x.* from jobs.job_queue x where x.id = u.id and x.state = 'running' offset 0) q
                   order by u.n;
 end;
 $$;

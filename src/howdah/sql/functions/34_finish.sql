@@ -122,9 +122,11 @@ create or replace function howdah.make_scheduled(i_id bigint, i_attempt integer,
 as $$
 begin
     insert into howdah.scheduled (id, run_at, attempt) values (i_id, i_run_at, i_attempt);
-    perform howdah.be_in_flight();
-    -- sleepers of every queue: one of them must learn that the next due time may be earlier
-    perform howdah.ring(null);
+    -- whoever sleeps looks every 5 s at least, so that only what is due earlier needs the bell
+    if i_run_at < howdah.now() + interval '5 s' then
+        perform howdah.be_in_flight();
+        perform howdah.ring(null);
+    end if;
 end;
 $$;
 
@@ -153,7 +155,8 @@ declare
     v_backoff double precision[];
 begin
     insert into howdah.failure (job_id, attempt, run_id, at, kind, error, traceback)
-    values (i_run.id, i_run.attempt, i_run.run_id, i_now, i_kind, v_error, left(i_traceback, 65536));
+    values (i_run.id, i_run.attempt, i_run.run_id, i_now, i_kind, v_error, left(i_traceback,
+            case when octet_length(left(i_traceback, 65536)) <= 65536 then 65536 else 16384 end));     -- bytes, not characters
     if howdah.cancel_wanted(i_run, i_now) then
         return 'cancelled';
     end if;
@@ -189,6 +192,20 @@ create or replace function jobs.ack(i_job_id text, i_result jsonb default null, 
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
 as $$
 declare
     v_run howdah.running;
@@ -221,12 +238,29 @@ create or replace function jobs.nack(
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
 as $$
 declare
     v_now constant timestamptz := howdah.now();
     v_run howdah.running;
 begin
     perform howdah.check_name('kind', i_kind);
+    if i_kind = 'crash' then
+        perform howdah.refuse('kind', 'is crash, which only the engine finds out', 'Give error, timeout or a word of your own.');
+    end if;
     perform howdah.check_number('delay', i_delay, 0, 3155760000);
     if i_scheduled_at in ('infinity', '-infinity') then
         perform howdah.refuse('scheduled_at', 'is infinity', 'Give a moment that will come.');
@@ -249,6 +283,20 @@ create or replace function jobs.snooze(i_job_id text, i_delay numeric, i_run_id 
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
 as $$
 declare
     v_now constant timestamptz := howdah.now();
@@ -276,6 +324,20 @@ create or replace function jobs.release(i_job_id text, i_run_id bigint default n
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
 as $$
 declare
     v_run howdah.running;

@@ -72,13 +72,18 @@ declare
 begin
     delete from howdah.running r where r.id = i_run.id;
     if v_verb = 'failed' then
+        if i_outcome ->> 3 = 'crash' then
+            raise data_exception using message = 'kind crash is for the engine to find out';
+        end if;
         perform howdah.fail(i_run, coalesce(i_outcome ->> 3, 'error'), i_outcome ->> 4, i_outcome ->> 5,
             i_now + howdah.seconds((i_outcome ->> 6)::double precision), coalesce((i_outcome ->> 7)::boolean, false), i_now);
     elsif v_verb = 'succeeded' then
         perform howdah.fail(i_run, 'result', format('the result has %s bytes, the limit is 1048576',
             octet_length((i_outcome -> 3)::text)), null, null, true, i_now);
     elsif v_verb = 'cancelled' then
-        perform howdah.finish(i_run, 'cancelled', null, 'revoked', coalesce(i_outcome ->> 3, 'cancelled by its task'), i_now);
+        perform howdah.finish(i_run, 'cancelled', null, 'revoked', coalesce(i_outcome ->> 3,
+            (select n.reason from howdah.notice n where n.run_id = i_run.run_id and n.verdict = 'cancel'),
+            'cancelled by its task'), i_now);
     elsif howdah.cancel_wanted(i_run, i_now) then
         return;
     elsif v_verb = 'snoozed' then
@@ -171,6 +176,25 @@ $$;
 comment on function howdah.sleep is 'Declare a worker asleep; true when no earlier publisher is in flight any more.';
 
 
+-- howdah.time_to_discover: once a second some claim looks for new lanes itself: a tick may be held up by a transaction that
+-- somebody left open around maintain.
+create or replace function howdah.time_to_discover()
+    returns boolean
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if howdah.milliseconds() - (select s.last_value from howdah.last_discovery s) between 0 and 999 then
+        return false;
+    end if;
+    perform setval('howdah.last_discovery', howdah.milliseconds());
+    return true;
+end;
+$$;
+
+comment on function howdah.time_to_discover is 'True once a second.';
+
+
 -- howdah.run_list: claimed runs as the JSON rows that a worker decodes.
 create or replace function howdah.run_list(
     i_worker howdah.worker, i_num integer, i_discover boolean, i_now timestamptz, out list text, out count bigint)
@@ -207,6 +231,22 @@ create or replace function jobs.exchange(
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set random_page_cost = 1.1
+    set seq_page_cost = 1
+    set jit = off
 as $$
 declare
     v_now       constant timestamptz := howdah.now();
@@ -235,7 +275,8 @@ begin
     if i_sleep then
         v_in_flight := howdah.publishers_in_flight();
     end if;
-    select * into v_runs from howdah.run_list(v_worker, least(i_num, 10000), i_sleep, v_now);
+    -- at most 500: as many documents of the largest size still fit into one answer
+    select * into v_runs from howdah.run_list(v_worker, least(i_num, 500), i_sleep or howdah.time_to_discover(), v_now);
     if v_runs.count > 0 then
         delete from howdah.sleeper s where s.worker_id = i_worker_id;
     elsif i_sleep then
@@ -263,6 +304,6 @@ create or replace function howdah.exchange_answer(
         ',"later":', coalesce(array_to_json(i_later)::text, '[]'),
         ',"asleep":', (i_settled is not null)::text,
         ',"settled":', coalesce(i_settled::text, 'null'),
-        ',"next":', coalesce(greatest(i_next, 0)::text, 'null'), '}')::json;
+        ',"next":', coalesce(case when i_next < 0 then 0 else i_next end::text, 'null'), '}')::json;
 
 comment on function howdah.exchange_answer is 'Answer of exchange.';

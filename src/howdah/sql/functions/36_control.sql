@@ -85,6 +85,20 @@ create or replace function jobs.cancel(i_job_id text, i_reason text default null
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
 as $$
 declare
     v_now     constant timestamptz := howdah.now();
@@ -125,6 +139,20 @@ create or replace function jobs.retry(i_job_id text)
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
 as $$
 declare
     v_id      bigint := howdah.job_number(i_job_id);
@@ -141,6 +169,7 @@ begin
             v_attempt := howdah.take_waiting(v_id);
         elsif v_state is not null then
             delete from howdah.finished f where f.id = v_id returning 0 into v_attempt;
+            update howdah.failure f set forgiven = true where f.job_id = v_id and v_attempt is not null;
             -- it has started once or was asked for again: its time to live does not end this new life
             delete from howdah.expiry e using howdah.job j where j.id = v_id and e.expires_at = j.expires_at and e.id = v_id;
         else
@@ -166,7 +195,20 @@ create or replace function jobs.delete(i_job_id text, i_force boolean default fa
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
     set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
 as $$
 declare
     v_now     constant timestamptz := howdah.now();
@@ -230,9 +272,12 @@ create or replace function howdah.forget(i_ids bigint[])
     set enable_seqscan = off
 as $$
 begin
-    delete from howdah.expiry e using howdah.job j
-     where j.id = any (i_ids) and e.expires_at = j.expires_at and e.id = j.id;
+    -- what somebody holds is left to expire, which drops what belongs to no waiting job: prune must not wait for a consumer
+    delete from howdah.expiry e where e.ctid = any (array(
+        select x.ctid from howdah.job j join howdah.expiry x on x.expires_at = j.expires_at and x.id = j.id
+         where j.id = any (i_ids) for update of x skip locked));
     delete from howdah.failure f where f.job_id = any (i_ids);
+    delete from howdah.log l where l.job_id = any (i_ids);
     -- a run taken away by force leaves the wish to stop it; what tells its worker "lost" stays until it was told
     delete from howdah.notice n where n.id = any (i_ids) and n.verdict = 'cancel';
     delete from howdah.job j where j.id = any (i_ids);

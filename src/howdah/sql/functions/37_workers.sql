@@ -11,13 +11,16 @@ create or replace function howdah.hold_worker(i_worker_id bigint)
 as $$
 declare
     v_worker howdah.worker;
+    v_held   boolean;
 begin
-    if not pg_try_advisory_xact_lock_shared(48177, (i_worker_id % 2147483647)::integer) then
-        perform howdah.worker_unknown(i_worker_id);     -- it is being declared dead right now
-    end if;
+    v_held := pg_try_advisory_xact_lock_shared(48177, (i_worker_id % 2147483647)::integer);
     select w.* into v_worker from howdah.worker w where w.id = i_worker_id;
     if not found then
         perform howdah.worker_unknown(i_worker_id);
+    elsif not v_held then
+        -- it is being declared dead right now, or somebody else sits on the lock: the next try will tell
+        raise lock_not_available using message = format('worker %s is locked at this moment', i_worker_id),
+            hint = 'Try again.';
     end if;
     return v_worker;
 end;
@@ -67,9 +70,30 @@ $$;
 comment on function howdah.register_tasks is 'Upsert task registrations.';
 
 
+-- howdah.parked_tasks: the tasks that parked jobs wait for; steps from one to the next, however many jobs each has.
+create or replace function howdah.parked_tasks()
+    returns setof text
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_task text;
+begin
+    select b.task into v_task from howdah.blocked b order by b.task, b.id limit 1;
+    while v_task is not null loop
+        return next v_task;
+        select min(x.task) into v_task
+          from (select b.task from howdah.blocked b where b.task > v_task collate "C" order by b.task, b.id limit 1) x;
+    end loop;
+end;
+$$;
+
+comment on function howdah.parked_tasks is 'Tasks of parked jobs, each once.';
+
+
 -- howdah.adopt: jobs that waited for somebody who knows their task ─► ready, in one statement.
 --
--- Also jobs still in ready that were published before the task was known, when its options put them elsewhere.
 -- Locks: the rows moved, SKIP LOCKED: a worker's start and maintain must not wait for somebody's open transaction, nor
 -- deadlock with it; adopt_known comes back for what was held.
 create or replace function howdah.adopt(i_tasks text[], i_patterns text[], i_now timestamptz)
@@ -78,38 +102,73 @@ create or replace function howdah.adopt(i_tasks text[], i_patterns text[], i_now
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_count bigint;
+    v_tasks constant text[] := array(
+        select p from howdah.parked_tasks() p where p = any (i_tasks) or p like any (i_patterns));
+    v_placed constant bigint := howdah.place_anew(i_tasks);
+    v_parked bigint;
 begin
     with parked as materialized (
         select b.ctid as row from howdah.blocked b
-         where b.kind in ('task', 'arguments') and (b.task = any (i_tasks) or b.task like any (i_patterns))
+         where b.task = any (v_tasks) and b.kind in ('task', 'arguments')
            for update skip locked
     ), removed as (
         delete from howdah.blocked b using parked p where b.ctid = p.row returning b.id, b.attempt
-    ), elsewhere as materialized (
-        select r.ctid as row from howdah.ready r join howdah.job j on j.id = r.id join howdah.task t on t.name = r.task
-         where t.name = any (i_tasks)
-           and (j.queue is null and r.queue <> coalesce(t.queue, 'default')
-                or j.priority is null and r.priority <> coalesce(t.priority, 0))
-           for update of r skip locked
-    ), misplaced as (
-        delete from howdah.ready r using elsewhere e where r.ctid = e.row returning r.id, r.attempt
     ), ordered as materialized (
-        select nextval('howdah.position_seq') as pos, x.id, x.attempt
-          from (select * from removed union all select * from misplaced order by 1) x
+        select nextval('howdah.position_seq') as pos, x.id, x.attempt from (select * from removed order by id) x
     )
     insert into howdah.ready (queue, priority, pos, id, attempt, task)
     select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task
       from ordered o join howdah.job j on j.id = o.id left join howdah.task t on t.name = j.task;
-    get diagnostics v_count = row_count;
-    if v_count > 0 then
+    get diagnostics v_parked = row_count;
+    if v_placed + v_parked > 0 then
         perform howdah.ring(null);
     end if;
-    return v_count;
+    return v_placed + v_parked;
 end;
 $$;
 
 comment on function howdah.adopt is 'Bring parked jobs of these tasks back to ready.';
+
+
+-- howdah.place_anew: ready jobs that were published before their task was known ─► the lane that its options name.
+--
+-- Reads all of ready, so only where a task has or had such options. Locks: the rows moved, SKIP LOCKED.
+create or replace function howdah.place_anew(i_tasks text[])
+    returns bigint
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_tasks constant text[] := array(
+        select t.name from howdah.task t
+         where t.name = any (i_tasks)
+           -- changed: an earlier registration may have placed jobs elsewhere
+           and (t.queue is not null or t.priority is not null or t.changed_at > t.registered_at));
+    v_count bigint;
+begin
+    if v_tasks = '{}' then
+        return 0;
+    end if;
+    with misplaced as materialized (
+        select r.ctid as row from howdah.ready r join howdah.job j on j.id = r.id join howdah.task t on t.name = r.task
+         where r.task = any (v_tasks)
+           and (j.queue is null and r.queue <> coalesce(t.queue, 'default')
+                or j.priority is null and r.priority <> coalesce(t.priority, 0))
+           for update of r skip locked
+    ), removed as (
+        delete from howdah.ready r using misplaced m where r.ctid = m.row returning r.id, r.attempt
+    ), ordered as materialized (
+        select nextval('howdah.position_seq') as pos, x.id, x.attempt from (select * from removed order by id) x
+    )
+    insert into howdah.ready (queue, priority, pos, id, attempt, task)
+    select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task
+      from ordered o join howdah.job j on j.id = o.id join howdah.task t on t.name = j.task;
+    get diagnostics v_count = row_count;
+    return v_count;
+end;
+$$;
+
+comment on function howdah.place_anew is 'Move ready jobs to the lane that their task has declared since.';
 
 
 -- jobs.worker_started: registers a worker under a new number.
@@ -127,6 +186,22 @@ create or replace function jobs.worker_started(
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set random_page_cost = 1.1
+    set seq_page_cost = 1
+    set jit = off
 as $$
 declare
     v_now      constant timestamptz := howdah.now();
@@ -144,7 +219,9 @@ begin
         perform howdah.refuse('tasks', 'has a field of the wrong type: ' || sqlerrm, 'See the task options of jobs.publish.');
     end;
     v_tasks := array(select e ->> 'name' from jsonb_array_elements(i_tasks) e);
-    v_patterns := array(select howdah.topic_pattern(replace(a, '%', '\%')) || '.%' from unnest(i_allow) a);
+    perform howdah.check_name('allow', a) from unnest(i_allow) a;
+    perform howdah.check_name('queues', q) from unnest(i_queues) q;
+    v_patterns := array(select howdah.topic_pattern(a) || '.%' from unnest(i_allow) a);
     insert into howdah.worker (id, name, host, pid, queues, topic, tasks, allow, patterns, lease, started_at)
     values (nextval('howdah.worker_seq'), coalesce(i_name, 'worker'), i_host, i_pid, i_queues, i_topic, v_tasks,
             i_allow, v_patterns, coalesce(i_lease, 15), v_now)
@@ -171,9 +248,6 @@ declare
     v_run   howdah.running;
     v_count bigint := 0;
 begin
-    delete from howdah.sleeper s where s.worker_id = i_worker_id;
-    delete from howdah.beat b where b.worker_id = i_worker_id;
-    delete from howdah.worker w where w.id = i_worker_id;
     perform from howdah.running r where r.worker_id = i_worker_id order by r.id for update;     -- locks by id, as everybody
     for v_run in
         select r.* from howdah.running r where r.worker_id = i_worker_id order by r.run_id
@@ -186,12 +260,29 @@ begin
         end if;
         v_count := v_count + 1;
     end loop;
-    delete from howdah.notice n where n.worker_id = i_worker_id;
+    perform howdah.unregister(i_worker_id);
     return v_count;
 end;
 $$;
 
 comment on function howdah.hand_back is 'Unregister a worker and hand its runs back.';
+
+
+-- howdah.unregister: removes a worker that holds no run any more.
+create or replace function howdah.unregister(i_worker_id bigint)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from howdah.sleeper s where s.worker_id = i_worker_id;
+    delete from howdah.beat b where b.worker_id = i_worker_id;
+    delete from howdah.worker w where w.id = i_worker_id;
+    delete from howdah.notice n where n.worker_id = i_worker_id;
+end;
+$$;
+
+comment on function howdah.unregister is 'Remove a worker without runs.';
 
 
 -- howdah.died: a run whose process died ─► ready; from the third death of a job on it counts as a failed attempt.
@@ -203,7 +294,7 @@ create or replace function howdah.died(i_run howdah.running, i_now timestamptz)
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if (select count(*) from howdah.failure f where f.job_id = i_run.id and f.kind = 'crash') >= 2 then
+    if (select count(*) from howdah.failure f where f.job_id = i_run.id and f.kind = 'crash' and not f.forgiven) >= 2 then
         perform howdah.fail(i_run, 'crash', 'its worker died', null, null, false, i_now);
         return;
     end if;
@@ -224,6 +315,20 @@ create or replace function jobs.worker_stopped(i_worker_id bigint, i_crashed boo
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
 as $$
 begin
     perform howdah.require_read_committed('worker_stopped');    -- an older snapshot misses runs claimed meanwhile
@@ -238,6 +343,42 @@ comment on function jobs.worker_stopped is $$Unregister a worker; answers how ma
 i_crashed: its process died; that counts against its jobs as a death, not as an attempt.$$;
 
 
+-- jobs.reconcile: a live worker's runs that it does not hold ─► ready.
+--
+-- For a worker that does not know whether an exchange happened, because the answer never came.
+-- Locks: its runs in id order, SKIP LOCKED.
+create or replace function jobs.reconcile(i_worker_id bigint, i_held bigint[])
+    returns bigint
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now   constant timestamptz := howdah.now();
+    v_run   howdah.running;
+    v_count bigint := 0;
+begin
+    perform howdah.require_read_committed('reconcile');
+    perform howdah.hold_worker(i_worker_id);
+    for v_run in
+        select r.* from howdah.running r
+         where r.worker_id = i_worker_id and r.run_id <> all (coalesce(i_held, '{}')) order by r.id for update skip locked
+    loop
+        delete from howdah.running r where r.id = v_run.id;
+        if not howdah.cancel_wanted(v_run, v_now) then
+            perform howdah.make_ready(v_run.id, v_run.attempt - 1);
+        end if;
+        v_count := v_count + 1;
+    end loop;
+    return v_count;
+end;
+$$;
+
+comment on function jobs.reconcile is $$Hand back a worker's runs other than those it holds; answers how many.
+
+For a worker whose connection broke before an answer came. Raises JB007.$$;
+
+
 -- jobs.heartbeat: extends a worker's lease, or plain runs by their timeout; tells what to stop.
 --
 -- Fence: a worker that was declared dead gets JB007; a plain run that is not current is lost.
@@ -246,7 +387,20 @@ create or replace function jobs.heartbeat(i_worker_id bigint default null, i_run
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
     set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
 as $$
 #variable_conflict use_column
 declare

@@ -13,18 +13,35 @@ as $$
 declare
     v_now constant timestamptz := howdah.now();
 begin
-    if howdah.milliseconds() - (select s.last_value from howdah.last_tick s) < i_milliseconds then
+    -- between: a clock that was set back must not stop the ticks
+    if howdah.milliseconds() - (select s.last_value from howdah.last_tick s) between 0 and i_milliseconds - 1 then
         return;
     end if;
     perform setval('howdah.last_tick', howdah.milliseconds());
     perform howdah.promote(v_now, 5000);
-    perform howdah.expire(v_now, 1000);
+    perform howdah.expire(v_now, 200);
     perform howdah.park(v_now, 10000);
     perform howdah.advance_cursor();
 end;
 $$;
 
 comment on function howdah.tick is 'Promote what is due and move the floors, unless that was done i_milliseconds ago.';
+
+
+-- howdah.hold_cursor: whether the cursor is ours until the transaction ends. A row lock: advisory locks are open to every
+-- login, who could stop the cursor by taking one.
+create or replace function howdah.hold_cursor()
+    returns boolean
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform from howdah.settle s for update skip locked;
+    return found;
+end;
+$$;
+
+comment on function howdah.hold_cursor is 'Try to lock the claim cursor.';
 
 
 -- howdah.advance_cursor: settles positions, records new lanes, fills holes, moves floors.
@@ -41,7 +58,7 @@ declare
     v_last      bigint;
     v_in_flight text[];
 begin
-    if not pg_try_advisory_xact_lock(48176, 3) then
+    if not howdah.hold_cursor() then
         return;
     end if;
     select s.* into v_settle from howdah.settle s;
@@ -112,16 +129,19 @@ create or replace function howdah.fill_holes(i_in_flight text[], i_now timestamp
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_hole howdah.hole;
+    v_hole   howdah.hole;
+    v_lifted bigint;
 begin
     for v_hole in
         select h.* from howdah.hole h
          where not h.holders && i_in_flight and (h.holders <> '{}' or h.looked_at < i_now - interval '1 s')
          order by h.id
     loop
-        perform howdah.lift(v_hole.low);
+        v_lifted := howdah.lift(v_hole.low);
         if howdah.left_behind(v_hole.low) then
-            update howdah.hole h set holders = '{}', looked_at = i_now where h.id = v_hole.id;
+            -- a full batch was lifted: go on at the next tick; else they are held by somebody: look once a second
+            update howdah.hole h set holders = '{}', looked_at = case when v_lifted > 0 then '-infinity' else i_now end
+             where h.id = v_hole.id;
         else
             delete from howdah.hole h where h.id = v_hole.id;
         end if;
@@ -150,6 +170,7 @@ begin
                  where x.queue = l.queue and x.priority = l.priority and x.pos > i_low and x.pos <= l.floor
                  order by x.queue, x.priority, x.pos
                    for update skip locked) r
+         limit 5000     -- a bulk of millions must not be one transaction's work
     )
     update howdah.ready r set pos = nextval('howdah.position_seq') from late where r.ctid = late.row;
     get diagnostics v_count = row_count;
@@ -195,7 +216,7 @@ declare
     v_free    bigint;
     v_passed  bigint := 0;
 begin
-    if not pg_try_advisory_xact_lock(48176, 3) then
+    if not howdah.hold_cursor() then
         return 0;
     end if;
     for v_lane in

@@ -152,11 +152,16 @@ comment on function howdah.rescue is 'Take back runs past their timeout or of de
 
 
 -- howdah.bury: a worker past its lease, looked at once more now that its lock is ours.
+--
+-- Its runs ─► ready; it is unregistered when none is left. Locks: its runs in id order, SKIP LOCKED.
 create or replace function howdah.bury(i_worker_id bigint, i_now timestamptz)
     returns bigint
     language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_run   howdah.running;
+    v_count bigint := 0;
 begin
     perform from howdah.worker w join howdah.beat b on b.worker_id = w.id
       where w.id = i_worker_id and b.beat_at + make_interval(secs => w.lease) < i_now
@@ -164,13 +169,22 @@ begin
     if not found then
         return 0;
     end if;
-    -- somebody holds one of its runs, say an open transaction that cancels it: the next sweep, rather than wait
-    if exists (select from howdah.running r
-                where r.worker_id = i_worker_id and r.id <> all (array(
-                      select x.id from howdah.running x where x.worker_id = i_worker_id for update skip locked))) then
-        return 0;
+    -- a run that somebody holds, say an open transaction that cancels it, is left to the next sweep; the others are not
+    for v_run in
+        select r.* from howdah.running r
+         where r.id = any (array(
+               select x.id from howdah.running x where x.worker_id = i_worker_id order by x.id for update skip locked))
+         order by r.run_id
+    loop
+        delete from howdah.running r where r.id = v_run.id;
+        perform howdah.died(v_run, i_now);
+        perform howdah.tell_lost(v_run, 'its worker missed its lease', i_now);      -- should it come back before the last one
+        v_count := v_count + 1;
+    end loop;
+    if not exists (select from howdah.running r where r.worker_id = i_worker_id) then
+        perform howdah.unregister(i_worker_id);
     end if;
-    return howdah.hand_back(i_worker_id, true, i_now);
+    return v_count;
 end;
 $$;
 
@@ -264,12 +278,12 @@ as $$
 declare
     v_tasks text[];
 begin
-    if not exists (select from howdah.blocked b where b.kind = 'task' and b.reason is null) then
-        return 0;
-    end if;
     v_tasks := array(
-        select b.task from (select distinct x.task from howdah.blocked x where x.kind = 'task' and x.reason is null) b
-         where exists (select from howdah.worker w where b.task = any (w.tasks) or b.task like any (w.patterns)));
+        select p from howdah.parked_tasks() p
+         where exists (select from howdah.worker w where p = any (w.tasks) or p like any (w.patterns))
+           -- not `exists`, which may become a join that reads all parked jobs
+           and (select true from howdah.blocked b
+                 where b.task = p and b.kind = 'task' and b.reason is null limit 1));
     if v_tasks = '{}' then
         return 0;
     end if;
@@ -280,21 +294,24 @@ $$;
 comment on function howdah.adopt_known is 'Bring back parked jobs that a live worker knows.';
 
 
--- howdah.lift_strays: belt and braces of the cursor, once a minute: no row may lie behind a floor for longer.
+-- howdah.lift_strays: belt and braces, once a minute: no row may lie behind a floor for longer, nor in a lane that its task
+-- has left; a publisher that was in flight while the task registered may have put it there.
 create or replace function howdah.lift_strays()
     returns bigint
     language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if howdah.milliseconds() - (select s.last_value from howdah.last_stray_check s) < 60000
-       or not pg_try_advisory_xact_lock(48176, 3) then
+    if howdah.milliseconds() - (select s.last_value from howdah.last_stray_check s) between 0 and 59999
+       or not howdah.hold_cursor() then
         return 0;
     end if;
     perform setval('howdah.last_stray_check', howdah.milliseconds());
     delete from howdah.lane l
      where l.moved_at < clock_timestamp() - interval '10 min'
-       and not exists (select from howdah.ready r where r.queue = l.queue and r.priority = l.priority);
+       -- one probe a lane; `not exists` may become a join that reads all of ready
+       and (select true from howdah.ready r where r.queue = l.queue and r.priority = l.priority limit 1) is null;
+    perform howdah.place_anew(array(select t.name from howdah.task t where t.changed_at > howdah.now() - interval '1 hour'));
     return howdah.lift(-1);
 end;
 $$;
@@ -308,6 +325,22 @@ create or replace function jobs.maintain()
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set random_page_cost = 1.1
+    set seq_page_cost = 1
+    set jit = off
 as $$
 declare
     v_now constant timestamptz := howdah.now();
@@ -340,7 +373,20 @@ create or replace function jobs.prune(i_older_than interval default null, i_limi
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
     set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
 as $$
 declare
     v_now constant timestamptz := howdah.now();

@@ -7,7 +7,20 @@ create or replace function jobs.get(i_job_id text)
     stable
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
     set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
 as $$
 declare
     v_id bigint;
@@ -22,6 +35,39 @@ end;
 $$;
 
 comment on function jobs.get is 'One job with its state, result and error; no row when there is none.';
+
+
+-- howdah.newest: jobs of every state by number, newest first. Walks down the numbers until it has enough; the view as a
+-- whole would be read and sorted.
+create or replace function howdah.newest(i_queue text, i_task text, i_limit integer)
+    returns setof jobs."all"
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
+as $$
+begin
+    return query
+        select a.* from howdah.job j cross join lateral (select x.* from jobs."all" x where x.id = j.id offset 0) a
+         where (i_queue is null or a.queue = i_queue) and (i_task is null or j.task like i_task)
+         order by j.id desc limit i_limit;
+end;
+$$;
+
+comment on function howdah.newest is 'The newest jobs, whatever their state.';
 
 
 -- jobs.list: the newest jobs.
@@ -41,9 +87,13 @@ begin
     if i_limit is null or i_limit not between 1 and 100000 then
         perform howdah.refuse('limit', 'is out of range', 'Give a number from 1 to 100000.');
     end if;
+    if i_state is null then
+        return query select * from howdah.newest(i_queue, howdah.topic_pattern(i_task), i_limit);
+        return;
+    end if;
     return query
         select a.* from jobs."all" a
-         where (i_state is null or a.state = i_state) and (i_queue is null or a.queue = i_queue)
+         where a.state = i_state and (i_queue is null or a.queue = i_queue)
            and (i_task is null or a.task like howdah.topic_pattern(i_task))
          order by a.id desc limit i_limit;
 end;
@@ -59,6 +109,20 @@ create or replace function jobs.failures(i_job_id text)
     stable
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
 as $$
 #variable_conflict use_column
 begin
@@ -101,6 +165,20 @@ create or replace function jobs.wait(i_job_id text, i_timeout numeric default 60
     volatile
     security definer
     set search_path = pg_catalog, pg_temp
+    set plan_cache_mode = force_generic_plan
+    set enable_seqscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set enable_indexscan = on
+    set enable_indexonlyscan = on
+    set enable_bitmapscan = on
+    set enable_tidscan = on
+    set enable_nestloop = on
+    set enable_material = on
+    set enable_sort = on
+    set join_collapse_limit = 8
+    set from_collapse_limit = 8
+    set jit = off
 as $$
 declare
     v_id    bigint;

@@ -33,8 +33,11 @@ as $$
     select 'failure without a job', f.job_id, 'run ' || f.run_id from howdah.failure f
      where not exists (select from howdah.job j where j.id = f.job_id)
     union all
+    select 'log without a job', l.job_id, min(l.message) from howdah.log l
+     where not exists (select from howdah.job j where j.id = l.job_id) group by l.job_id
+    union all
     select 'time to live without a job', e.id, null from howdah.expiry e
-     where not exists (select from howdah.job j where j.id = e.id)
+     where e.expires_at > howdah.now() and not exists (select from howdah.job j where j.id = e.id)
     union all
     select 'key used twice', min(j.id), j.key from howdah.job j where j.key is not null group by j.key having count(*) > 1;
 $$;

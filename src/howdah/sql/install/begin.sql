@@ -6,11 +6,19 @@ do $$
 declare
     v_usable constant boolean := exists (
         select from pg_roles where rolname = 'howdah_owner' and pg_has_role(current_user, oid, 'member'));
+    v_schema text;
 begin
-    if v_usable then
-        if to_regnamespace('howdah') is null or to_regnamespace('jobs') is null then
-            execute format('grant create on database %I to howdah_owner', current_database());
+    -- By the migrating user, for the owner: so the owner needs no right on the database, neither now nor after a restore,
+    -- which does not bring such a right along.
+    foreach v_schema in array array['howdah', 'jobs'] loop
+        if to_regnamespace(v_schema) is null then
+            execute format('create schema %I authorization %I', v_schema,
+                case when v_usable then 'howdah_owner' else current_user end);
+        elsif not pg_has_role(current_user, (select nspowner from pg_namespace where nspname = v_schema), 'member') then
+            raise exception 'a schema % exists already and belongs to somebody else', v_schema;
         end if;
+    end loop;
+    if v_usable then
         set local role howdah_owner;
     end if;
 end;
@@ -18,8 +26,6 @@ $$;
 
 set local client_min_messages = warning;
 set local lock_timeout = '30s';
-create schema if not exists howdah;
-create schema if not exists jobs;
 create table if not exists howdah.migration (
     name       text primary key,
     digest     text not null,

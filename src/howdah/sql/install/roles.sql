@@ -27,13 +27,22 @@ begin
             end;
         end if;
         -- From PostgreSQL 16 on a CREATEROLE user may not act for the role it made until it grants itself that.
+        -- Refused when another CREATEROLE user made the roles: then this user goes on as one without that right.
         if not pg_has_role(current_user, v_role, 'usage') then
-            execute format('grant %I to current_user', v_role);
+            begin
+                execute format('grant %I to current_user', v_role);
+            exception when insufficient_privilege then
+                null;
+            end;
         end if;
     end loop;
     foreach v_link slice 1 in array v_links loop
         if not pg_has_role(v_link[2], v_link[1], 'usage') then
-            execute format('grant %I to %I', v_link[1], v_link[2]);
+            begin
+                execute format('grant %I to %I', v_link[1], v_link[2]);
+            exception when insufficient_privilege then
+                null;
+            end;
         end if;
     end loop;
 end;

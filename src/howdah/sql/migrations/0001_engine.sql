@@ -31,7 +31,7 @@ create sequence howdah.worker_seq as bigint cache 1;
 
 -- Registers: sequences used as cells that leave no dead rows behind, whatever snapshot is held open.
 create sequence howdah.last_tick as bigint minvalue 0 start 0;          -- milliseconds since 1970
-create sequence howdah.last_maintain as bigint minvalue 0 start 0;
+create sequence howdah.last_discovery as bigint minvalue 0 start 0;
 create sequence howdah.last_stray_check as bigint minvalue 0 start 0;
 
 -- What to run. Written once at publish, never updated.
@@ -123,7 +123,19 @@ create table howdah.failure (
     kind      text not null,
     error     text,
     traceback text,
+    forgiven  boolean not null default false,    -- the job was retried by hand since: its deaths count anew
     primary key (job_id, run_id)
+);
+
+-- What a job's runs have said, the newest thousand lines of each job.
+create table howdah.log (
+    job_id  bigint not null,
+    n       bigint generated always as identity,
+    run_id  bigint not null,
+    at      timestamptz not null,
+    level   text not null,
+    message text not null,
+    primary key (job_id, n)
 );
 
 -- Jobs that have a time to live, in the order in which it ends.

@@ -1,5 +1,21 @@
 -- The public faces of the state tables: pgjobs' columns first, then our own.
 
+-- An upgrade locks the views that it replaces. Readers lock a view before those it reads from, so it does the same first:
+-- in the order of their making it would deadlock with them. A reset of nothing is what takes the lock.
+do $$
+declare
+    v_view text;
+begin
+    foreach v_view in array array[
+        'jobs."all"', 'jobs.expired', 'jobs.running', 'jobs.job', 'jobs.job_queue', 'jobs.queues', 'howdah.current'] loop
+        if to_regclass(v_view) is not null then
+            execute format('alter view %s reset (security_barrier)', v_view);
+        end if;
+    end loop;
+end;
+$$;
+
+
 create or replace view howdah.current as
 select r.id, 'running'::howdah.state as state, r.attempt, r.attempt - 1 as retries, r.run_id, r.worker_id,
        r.started_at, null::timestamptz as run_at, r.deadline, null::text as kind, null::text as reason,

@@ -1,0 +1,145 @@
+"""Calls on asyncpg, on a caller's connection or on one of our own."""
+
+from __future__ import annotations
+
+import socket
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import asyncpg
+
+from howdah.drivers import statement
+from howdah.drivers.conninfo import asyncpg_arguments, without_password
+from howdah.errors import ConfigurationError, DatabaseUnavailable, error_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from howdah.calls import Call
+    from howdah.errors import HowdahError
+
+__all__ = ["AsyncpgDriver", "OpenConnection", "open_connection"]
+
+T = TypeVar("T")
+
+# Seconds: idle before the first probe, between probes, and in all until an unanswered peer counts as gone.
+_KEEPALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
+_TCP_USER_TIMEOUT_MS = 15_000
+# A connection that the server ends at a bad moment shows as InternalClientError: "another operation is in
+# progress".
+_TROUBLE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+_FIELDS = {"field": "column_name", "hint": "hint", "detail": "detail"}
+
+
+class AsyncpgDriver:
+    """Executes calls on an asyncpg connection that somebody else opened and will close."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def execute(self, call: Call[T], *, timeout: float | None = None) -> T:
+        """Execute a call. `timeout` is in seconds. Raises a `HowdahError`."""
+        arguments = [_argument(value) for value in call.arguments.values()]
+        try:
+            rows = await self._connection.fetch(statement(call), *arguments, timeout=timeout)
+        except _TROUBLE as error:
+            raise translated(error) from error
+        return call.decode(rows)
+
+
+class OpenConnection(AsyncpgDriver):
+    """A connection of our own."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended."""
+        return bool(self._connection.is_closed())
+
+    async def listen(self, channel: str, heard: Callable[[], None], ended: Callable[[], None]) -> None:
+        """Call `heard` at each notification and `ended` when the connection ends."""
+        try:
+            await self._connection.add_listener(channel, lambda *_: heard())
+        except _TROUBLE as error:
+            raise translated(error) from error
+        self._connection.add_termination_listener(lambda *_: ended())
+
+    async def close(self) -> None:
+        """Say goodbye to the server, for a second at most."""
+        try:
+            await self._connection.close(timeout=1)
+        except _TROUBLE:
+            self.terminate()
+
+    def terminate(self) -> None:
+        """Drop the connection without a word."""
+        self._connection.terminate()
+
+
+async def open_connection(dsn: str, *, name: str = "howdah", timeout: float = 10) -> OpenConnection:
+    """Connect to a libpq DSN. `name` is shown in pg_stat_activity, `timeout` is in seconds.
+
+    Raises `DatabaseUnavailable` when PostgreSQL cannot be reached, `DatabaseError` when it refuses for good.
+    """
+    arguments = asyncpg_arguments(dsn)
+    settings = arguments.setdefault("server_settings", {})
+    settings.setdefault("application_name", name)
+    # The database's own default may be higher, and claims work at READ COMMITTED only.
+    settings["default_transaction_isolation"] = "read committed"
+    arguments.setdefault("timeout", timeout)
+    try:
+        connection = await asyncpg.connect(**arguments)
+    except (asyncpg.PostgresError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
+        raise translated(error, where=without_password(dsn)) from error
+    except (asyncpg.ClientConfigurationError, asyncpg.InterfaceError, ValueError) as error:
+        raise ConfigurationError(f"the DSN cannot be used: {error}", field="dsn") from error
+    _watch_for_a_dead_peer(connection)
+    return OpenConnection(connection)
+
+
+def translated(error: BaseException, where: str | None = None) -> HowdahError:
+    """Return our error for asyncpg's."""
+    if isinstance(error, asyncpg.PostgresConnectionError):
+        return DatabaseUnavailable(_text(error), sqlstate=error.sqlstate)
+    if isinstance(error, asyncpg.PostgresError):
+        message = getattr(error, "message", None) or _text(error)
+        fields = {name: getattr(error, attribute, None) for name, attribute in _FIELDS.items()}
+        return error_for(error.sqlstate, message, **fields)
+    if isinstance(error, TimeoutError):
+        return DatabaseUnavailable(f"PostgreSQL{_at(where)} did not answer in time")
+    return DatabaseUnavailable(f"PostgreSQL{_at(where)} cannot be reached: {_text(error)}")
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _at(where: str | None) -> str:
+    return f" at {where}" if where else ""
+
+
+def _argument(value: Any) -> Any:
+    # asyncpg takes a float for numeric digit by digit: 0.1 would become 0.1000000000000000055….
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, list) and value and isinstance(value[0], float):
+        return [Decimal(repr(item)) for item in value]
+    return value
+
+
+def _watch_for_a_dead_peer(connection: Any) -> None:
+    transport = getattr(connection, "_transport", None)
+    raw = transport.get_extra_info("socket") if transport is not None else None
+    if raw is None or raw.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds in _KEEPALIVE:
+        if hasattr(socket, option):
+            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TCP_USER_TIMEOUT_MS)

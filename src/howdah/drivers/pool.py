@@ -1,0 +1,63 @@
+"""A few connections for the calls of one event loop.
+
+Every call is one statement in a transaction of its own and leaves nothing behind in its session, so a
+connection needs no reset (which would cost a round trip) before the next call takes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from howdah.drivers.asyncpg import OpenConnection, open_connection
+
+if TYPE_CHECKING:
+    from howdah.calls import Call
+
+__all__ = ["Pool"]
+
+T = TypeVar("T")
+
+
+class Pool:
+    """Up to `size` connections, opened when needed; belongs to the event loop that first uses it."""
+
+    def __init__(self, dsn: str, *, size: int = 10, name: str = "howdah") -> None:
+        self._dsn = dsn
+        self._name = name
+        self._free = asyncio.Semaphore(size)
+        self._idle: list[OpenConnection] = []
+        self._busy: set[OpenConnection] = set()
+
+    async def execute(self, call: Call[T]) -> T:
+        """Execute a call on a free connection. Raises a `HowdahError`."""
+        async with self._free:
+            connection = await self._take()
+            self._busy.add(connection)
+            whole = False
+            try:
+                value = await connection.execute(call)
+                whole = True
+            except asyncio.CancelledError:
+                connection.terminate()
+                raise
+            finally:
+                self._busy.discard(connection)
+                if whole or not connection.closed:
+                    self._idle.append(connection)
+            return value
+
+    async def _take(self) -> OpenConnection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed:
+                return connection
+        return await open_connection(self._dsn, name=self._name)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        idle, self._idle = self._idle, []
+        for connection in [*self._busy]:
+            connection.terminate()
+        for connection in idle:
+            await connection.close()

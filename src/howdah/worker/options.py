@@ -1,0 +1,28 @@
+"""What a worker is told when it starts; travels to worker processes as JSON."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["WorkerOptions"]
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker works.
+
+    `queues`: serve these only, all when empty. `topic`: run tasks whose names match this pattern only.
+    `concurrency`: jobs run at once. `burst`: end when there is nothing more to do. `allow`: packages whose
+    functions may be run by name. `lease`, `grace`: seconds, see `Settings`. `name`: a label.
+
+    >>> WorkerOptions(queues=("mail",)).concurrency
+    10
+    """
+
+    queues: tuple[str, ...] = ()
+    topic: str | None = None
+    concurrency: int = 10
+    burst: bool = False
+    allow: tuple[str, ...] = ()
+    lease: float = 15.0
+    grace: float = 30.0
+    name: str | None = None

@@ -1,0 +1,331 @@
+"""Hands in outcomes and claims jobs: one round trip for both, two of them under way.
+
+While PostgreSQL works on one batch, Python works on the other. When the queues are empty one of the two
+connections becomes the scout, which declares the worker asleep and looks again when the doorbell rings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from howdah import calls
+from howdah.errors import DatabaseUnavailable, HowdahError, WorkerUnknown
+from howdah.worker import outcomes
+from howdah.worker.demand import BATCH_LIMIT, claim_size, flush_size
+from howdah.worker.log import logger
+from howdah.worker.waiting import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from howdah.models import ExchangeAnswer, Outcome
+    from howdah.worker.doorbell import Doorbell
+    from howdah.worker.line import Line
+    from howdah.worker.options import WorkerOptions
+    from howdah.worker.registration import Registration
+    from howdah.worker.runner import Runner
+
+__all__ = ["Pipeline"]
+
+# Seconds: how long an outcome waits for company, and how often an unsettled sleeper looks.
+_FLUSH_DELAY = 0.004
+_SHORT_POLL = 0.02
+_BURST_POLL = 0.05
+_LATER = 0.05
+
+
+class Pipeline:
+    """Runs until it was told to stop and everything that ran is handed in."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        registration: Registration,
+        lines: Sequence[Line],
+        doorbell: Doorbell,
+        options: WorkerOptions,
+    ) -> None:
+        self._runner = runner
+        self._registration = registration
+        self._lines = lines
+        self._doorbell = doorbell
+        self._options = options
+        self._clock = time.monotonic
+        self._changed = asyncio.Event()
+        self._parked = 0
+        self._flush_at = 1
+        self._pending_since: float | None = None
+        self._requested = 0
+        self._in_flight = 0
+        self._later = 0
+        self._empty = False
+        self._scouting = False
+        self._uncertain = False
+        self._stopping = False
+        self._waiting = Waiting()
+
+    async def run(self) -> None:
+        """Work until stopped and drained."""
+        async with asyncio.TaskGroup() as pipes:
+            for line in self._lines:
+                pipes.create_task(self._pipe(line))
+
+    def stop(self) -> None:
+        """Claim no more, give back what has not started, hand in what runs; then `run` returns."""
+        self._stopping = True
+        self._runner.release_waiting()
+        self._wake()
+
+    def declared_dead(self, worker_id: int) -> None:
+        """Take notice that the database does not know this number: the next exchange registers anew."""
+        if self._registration.worker_id == worker_id:
+            self._runner.stop_all("lost")
+            self._empty = False
+            self._wake()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping
+
+    @property
+    def unreported(self) -> int:
+        """Runs and outcomes that the database does not know about yet."""
+        return self._runner.unreported + len(self._runner.outcomes) + self._later
+
+    def changed(self) -> None:
+        """Take notice of the runner; called after every run, so it does next to nothing."""
+        if self._parked:
+            ready = len(self._runner.outcomes)
+            if ready == 1 or ready >= self._flush_at or not self._runner.waiting:
+                self._changed.set()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._doorbell.ring()
+
+    # ── One pipe ──
+
+    async def _pipe(self, line: Line) -> None:
+        while not self._finished():
+            wanted = self._wanted()
+            if wanted or self._must_hand_in():
+                await self._exchange(line, wanted)
+            elif self._uncertain and not self._in_flight:
+                await self._reconcile(line)
+            elif self._may_scout():
+                await self._scout(line)
+            else:
+                await self._pause()
+        self._wake()  # the other pipe may be waiting for nothing but the end
+
+    def _finished(self) -> bool:
+        return self._stopping and not self.unreported and not self._in_flight
+
+    def _wanted(self) -> int:
+        if self._stopping or self._empty or self._uncertain:
+            return 0
+        return claim_size(self._runner.load(self._requested))
+
+    def _must_hand_in(self) -> bool:
+        ready = len(self._runner.outcomes)
+        if not ready:
+            self._pending_since = None
+            return False
+        now = self._clock()
+        if self._pending_since is None:
+            self._pending_since = now
+        self._flush_at = flush_size(self._runner.load(self._requested))
+        old = now >= self._pending_since + _FLUSH_DELAY
+        return old or ready >= self._flush_at or self._runner.idle or self._stopping
+
+    async def _pause(self) -> None:
+        self._changed.clear()
+        self._parked += 1
+        seconds = None
+        if self._pending_since is not None:
+            seconds = max(0.0, self._pending_since + _FLUSH_DELAY - self._clock())
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._parked -= 1
+
+    # ── One exchange ──
+
+    async def _exchange(self, line: Line, wanted: int, *, sleep: bool = False) -> ExchangeAnswer | None:
+        handed = self._taken()
+        worker_id = self._registration.worker_id
+        self._requested += wanted
+        self._in_flight += 1
+        try:
+            answer = await line.execute(calls.exchange(worker_id, handed, wanted, sleep=sleep))
+        except WorkerUnknown:
+            await self._registration.renew(worker_id, self._forget)
+        except DatabaseUnavailable as error:
+            # The answer is lost, the exchange may have happened: see _reconcile.
+            self._uncertain = self._uncertain or wanted > 0
+            await self._after_failure(handed, error.message)
+        except HowdahError as error:
+            await self._after_refusal(line, worker_id, handed, error)
+        except Exception as error:  # a bug here must not cost outcomes, nor end the worker
+            logger.exception("an exchange failed")
+            self._uncertain = self._uncertain or wanted > 0
+            await self._after_failure(handed, repr(error))
+        else:
+            self._waiting.reset()
+            self._accept(answer, handed, wanted, worker_id)
+            return answer
+        finally:
+            self._requested -= wanted
+            self._in_flight -= 1
+        return None
+
+    def _taken(self) -> list[Outcome]:
+        ready = self._runner.outcomes
+        handed = ready[: 2 * BATCH_LIMIT]
+        del ready[: len(handed)]
+        self._pending_since = None
+        return handed
+
+    def _accept(self, answer: ExchangeAnswer, handed: Sequence[Outcome], wanted: int, worker_id: int) -> None:
+        if worker_id != self._registration.worker_id:
+            return  # declared dead while the answer was under way: the runs are not ours any more
+        if answer.lost:
+            logger.warning("%s outcomes dropped: their leases were lost", len(answer.lost))
+        if answer.later:
+            self._hand_in_later(handed, set(answer.later))
+        if wanted:
+            # Fewer than there are slots: nothing is left, so the next look may as well be the scout's.
+            self._empty = len(answer.jobs) < min(wanted, self._options.concurrency)
+        if answer.jobs:
+            self._runner.feed(answer.jobs)
+            if self._stopping:
+                self._runner.release_waiting()
+            self._changed.set()
+
+    def _hand_in_later(self, handed: Sequence[Outcome], run_ids: set[int]) -> None:
+        """Somebody held these rows locked: only these wait."""
+        kept = [outcome for outcome in handed if outcome[1] in run_ids]
+        self._later += len(kept)
+
+        def again() -> None:
+            self._later -= len(kept)
+            self._runner.outcomes.extend(kept)
+            self._changed.set()
+
+        asyncio.get_running_loop().call_later(_LATER, again)
+
+    def _forget(self) -> None:
+        self._runner.forget()
+        self._uncertain = False
+
+    # ── When it fails ──
+
+    async def _after_failure(self, handed: Sequence[Outcome], problem: str) -> None:
+        self._runner.outcomes[:0] = handed
+        if self._waiting.failures == 0:
+            logger.warning("waiting for PostgreSQL, %s outcomes in memory: %s", self.unreported, problem)
+        await asyncio.sleep(self._waiting.next())
+
+    async def _after_refusal(
+        self, line: Line, worker_id: int, handed: Sequence[Outcome], error: HowdahError
+    ) -> None:
+        if not handed:
+            logger.error("the database refuses to hand out jobs: %s", error)
+            await asyncio.sleep(self._waiting.next())
+            return
+        for position, outcome in enumerate(handed):
+            try:
+                await self._hand_in_alone(line, worker_id, outcome)
+            except DatabaseUnavailable as unavailable:
+                await self._after_failure(handed[position:], unavailable.message)
+                return
+            except WorkerUnknown:
+                await self._registration.renew(worker_id, self._forget)
+                return
+            except HowdahError as refused:
+                # Its lease ends like that of a lost run, and the job is run again.
+                logger.error("job %s: not even its failure can be stored: %s", outcome[0], refused)
+
+    async def _hand_in_alone(self, line: Line, worker_id: int, outcome: Outcome) -> None:
+        """Find the outcome that the database cannot take, and let its job fail instead of the batch."""
+        try:
+            answer = await line.execute(calls.exchange(worker_id, [outcome], 0))
+        except (DatabaseUnavailable, WorkerUnknown):
+            raise
+        except HowdahError as error:
+            logger.warning("job %s: its outcome was refused: %s", outcome[0], error.message)
+            outcome = outcomes.unstorable(outcome, error.message)
+            answer = await line.execute(calls.exchange(worker_id, [outcome], 0))
+        if answer.later:
+            self._hand_in_later([outcome], set(answer.later))
+
+    async def _reconcile(self, line: Line) -> None:
+        """Give back what an exchange claimed for us whose answer never came."""
+        self._in_flight += 1
+        try:
+            running = await line.execute(calls.list_jobs(state="running", limit=10_000))
+        except HowdahError as error:
+            await self._after_failure((), error.message)
+            return
+        finally:
+            self._in_flight -= 1
+        self._uncertain = False
+        held = self._runner.held()
+        for row in running:
+            if row.worker_id == self._registration.worker_id and row.run_id not in held:
+                self._runner.outcomes.append((row.id, row.run_id, "released"))
+
+    # ── When there is nothing to do ──
+
+    def _may_scout(self) -> bool:
+        if self._stopping or self._scouting or self._uncertain or not self._empty:
+            return False
+        return self._idle_slots() > 0
+
+    def _idle_slots(self) -> int:
+        load = self._runner.load(self._requested)
+        return load.slots - load.busy - load.waiting - load.requested
+
+    async def _scout(self, line: Line) -> None:
+        self._scouting = True
+        try:
+            while (slots := self._idle_slots()) > 0 and not self._stopping:
+                self._doorbell.expect()
+                answer = await self._exchange(line, slots, sleep=True)
+                if answer is None or self._uncertain or not self._empty:
+                    return
+                if not answer.jobs:
+                    await self._rest(line, answer)
+        finally:
+            self._scouting = False
+            self._empty = False
+            self._changed.set()
+
+    async def _rest(self, line: Line, answer: ExchangeAnswer) -> None:
+        if self._options.burst and await self._all_done(line):
+            self.stop()
+        else:
+            await self._doorbell.wait(self._nap(answer))
+
+    def _nap(self, answer: ExchangeAnswer) -> float:
+        if self._options.burst:
+            return _BURST_POLL
+        if not answer.settled:
+            return _SHORT_POLL
+        longest = self._doorbell.longest_nap
+        return longest if answer.next is None else max(_SHORT_POLL, min(answer.next, longest))
+
+    async def _all_done(self, line: Line) -> bool:
+        if self._in_flight or self.unreported or not self._runner.idle:
+            return False
+        try:
+            return not await line.execute(calls.unfinished(self._options.queues))
+        except HowdahError as error:
+            await self._after_failure((), error.message)
+            return False

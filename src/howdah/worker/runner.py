@@ -1,0 +1,254 @@
+"""Runs jobs: as many at once as there are slots, each in an asyncio task of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any
+
+from howdah.context import Context, RunningJob, entered
+from howdah.executors.coroutine import CoroutineExecutor
+from howdah.executors.thread import ThreadExecutor
+from howdah.worker import outcomes
+from howdah.worker.catalogue import Catalogue, UnknownTask, WrongArguments
+from howdah.worker.demand import Load, next_duration
+from howdah.worker.log import log_outcome, logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from howdah.models import ClaimedJob, Outcome, Verdict
+    from howdah.tasks import Tasks
+    from howdah.worker.catalogue import Runnable
+
+__all__ = ["Run", "Runner"]
+
+# Seconds between two looks at the clock for running jobs.
+_LOOK = 0.05
+# A cancelled coroutine that has not ended after this many seconds is abandoned; its slot stays taken.
+_PATIENCE = 5.0
+# When no job could start for this long, the jobs that wait here are given back.
+_STALLED = 0.5
+
+
+class Run:
+    """One run of one job."""
+
+    __slots__ = ("deadline", "job", "reported", "started", "stop", "stopped_at", "task")
+
+    def __init__(self, job: ClaimedJob, started: float) -> None:
+        self.job = job
+        self.started = started
+        self.deadline = started + job.timeout
+        self.task: asyncio.Task[None] | None = None
+        # Why it was cancelled: timeout, cancel, lost, shutdown.
+        self.stop: str | None = None
+        self.stopped_at = 0.0
+        self.reported = False
+
+
+class Runner:
+    """Starts what was claimed, ends what takes too long, collects the outcomes.
+
+    `on_change` is called when an outcome is ready, when jobs run short and when a slot gets free.
+    """
+
+    def __init__(self, tasks: Tasks, allow: Sequence[str], slots: int, on_change: Callable[[], None]) -> None:
+        self._slots = slots
+        self._on_change = on_change
+        self._threads = ThreadExecutor(self._slot_freed)
+        self.catalogue = Catalogue(tasks, allow, coroutine=CoroutineExecutor(), thread=self._threads)
+        self.waiting: deque[ClaimedJob] = deque()
+        self.runs: dict[int, Run] = {}
+        self.outcomes: list[Outcome] = []
+        self.totals: Counter[str] = Counter()
+        self.duration: float | None = None
+        self.looked_at = 0.0
+        self._last_start = 0.0
+        # Not the loop's own clock: uvloop's stands still while a task runs.
+        self._clock = time.monotonic
+        self._create_task = asyncio.get_running_loop().create_task
+
+    # ── What others see ──
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs and nothing waits."""
+        return not self.waiting and not self.busy
+
+    @property
+    def busy(self) -> int:
+        """The slots that are taken, also by what was abandoned and has not ended."""
+        return len(self.runs) + self._threads.abandoned
+
+    @property
+    def unreported(self) -> int:
+        """The runs whose outcome is still to come."""
+        return sum(not run.reported for run in self.runs.values())
+
+    @property
+    def unended(self) -> int:
+        """The runs that go on although they were cancelled."""
+        return len(self.runs) + self._threads.abandoned
+
+    def load(self, requested: int) -> Load:
+        """Return what decides about the next claim."""
+        return Load(self._slots, self.busy, len(self.waiting), requested, self.duration)
+
+    def run_ids(self) -> list[int]:
+        """Return the runs that have started. May be called from another thread."""
+        return list(self.runs)
+
+    def held(self) -> set[int]:
+        """Return every run that is ours to report: started, waiting to start, or waiting to be handed in."""
+        return {
+            *self.runs,
+            *(job.run_id for job in self.waiting),
+            *(outcome[1] for outcome in self.outcomes),
+        }
+
+    # ── What others ask for ──
+
+    def feed(self, jobs: Sequence[ClaimedJob]) -> None:
+        """Take in claimed jobs and start as many as there are slots."""
+        if not self.waiting:
+            self._last_start = self._clock()
+        self.waiting.extend(jobs)
+        self._start_more()
+
+    def release_waiting(self) -> None:
+        """Give back what has not started."""
+        while self.waiting:
+            self._report(outcomes.released(self.waiting.popleft()))
+
+    def forget(self) -> None:
+        """Drop everything: the leases are lost, so nothing of it may be reported."""
+        self.waiting.clear()
+        self.outcomes.clear()
+        self.stop_all("lost")
+
+    def stop_all(self, reason: str) -> None:
+        """Cancel every run, once for each reason."""
+        for run in list(self.runs.values()):
+            self._stop(run, reason)
+
+    def take_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        """Act on what a heartbeat said."""
+        for verdict in verdicts:
+            run = self.runs.get(verdict.run_id)
+            if run is not None:
+                logger.info("%s %s: %s", run.job.task, run.job.job_id, _VERDICTS[verdict.verdict])
+                self._stop(run, verdict.verdict)
+
+    async def watch(self) -> None:
+        """Look after the clock, until cancelled: timeouts, runs that do not end, jobs that cannot start."""
+        while True:
+            now = self.looked_at = self._clock()
+            for run in list(self.runs.values()):
+                if run.stop is None and now >= run.deadline:
+                    self._stop(run, "timeout")
+                elif run.stop is not None and not run.reported and now >= run.stopped_at + _PATIENCE:
+                    self._abandon(run)
+            if self.waiting and now >= self._last_start + _STALLED:
+                self.duration = 1.0  # so that no more are claimed than can start
+                self.release_waiting()
+            await asyncio.sleep(_LOOK)
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.close()
+
+    # ── Running ──
+
+    def _slot_freed(self) -> None:
+        self._start_more()
+        self._on_change()
+
+    def _start_more(self) -> None:
+        waiting = self.waiting
+        while waiting and self.busy < self._slots:
+            self._start(waiting.popleft())
+
+    def _start(self, job: ClaimedJob) -> None:
+        now = self._last_start = self._clock()
+        try:
+            runnable = self.catalogue.find(job.task)
+            args, kwargs = runnable.arguments(job)
+        except UnknownTask as problem:
+            self._report(outcomes.parked(job, "task", str(problem)))
+        except WrongArguments as problem:
+            self._report(outcomes.parked(job, "arguments", str(problem)))
+        else:
+            run = self.runs[job.run_id] = Run(job, now)
+            run.task = self._create_task(self._execute(run, runnable, args, kwargs))
+
+    async def _execute(self, run: Run, runnable: Runnable, args: list[Any], kwargs: dict[str, Any]) -> None:
+        job = run.job
+        entered(job)
+        try:
+            if runnable.parameters.context is not None:
+                context = Context(RunningJob(job))
+                args, kwargs = runnable.parameters.with_context(args, kwargs, context)
+            value = await runnable.executor.execute(runnable.function, args, kwargs)
+            outcome = self._after_value(run, value)
+        except BaseException as error:  # SystemExit and the like end the job, not the worker
+            outcome = self._after_error(run, error)
+        self._finish(run, outcome)
+
+    def _after_value(self, run: Run, value: Any) -> Outcome | None:
+        match run.stop:
+            case "timeout":
+                return outcomes.timed_out(run.job)
+            case "lost":
+                return None
+        return outcomes.from_value(run.job, value)
+
+    def _after_error(self, run: Run, error: BaseException) -> Outcome | None:
+        match run.stop:
+            case "timeout":
+                return outcomes.timed_out(run.job)
+            case "lost":
+                return None
+            case "cancel" if isinstance(error, asyncio.CancelledError):
+                return outcomes.cancelled(run.job, None)
+            case "shutdown" if isinstance(error, asyncio.CancelledError):
+                return outcomes.released(run.job)
+        return outcomes.from_error(run.job, error)
+
+    def _finish(self, run: Run, outcome: Outcome | None) -> None:
+        self.runs.pop(run.job.run_id, None)
+        self.duration = next_duration(self.duration, self._clock() - run.started)
+        if outcome is not None and not run.reported:
+            self._report(outcome, run.job)
+        if self.waiting:
+            self._start_more()
+        else:
+            self._on_change()
+
+    def _report(self, outcome: Outcome, job: ClaimedJob | None = None) -> None:
+        self.totals[outcome[2]] += 1
+        log_outcome(outcome, job)
+        self.outcomes.append(outcome)
+        self._on_change()
+
+    def _stop(self, run: Run, reason: str) -> None:
+        if run.task is None or run.stop in (reason, "lost"):
+            return
+        run.stop = reason
+        run.stopped_at = self._clock()
+        run.task.cancel()
+
+    def _abandon(self, run: Run) -> None:
+        run.reported = True
+        logger.warning(
+            "%s %s: does not end although it was cancelled; its slot stays taken",
+            run.job.task,
+            run.job.job_id,
+        )
+        outcome = self._after_error(run, asyncio.CancelledError())
+        if outcome is not None:
+            self._report(outcome, run.job)
+
+
+_VERDICTS = {"cancel": "asked to stop", "lost": "its lease is lost, its outcome will be dropped"}

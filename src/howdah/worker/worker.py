@@ -1,0 +1,246 @@
+"""One worker process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from howdah.errors import HowdahError
+from howdah.worker.doorbell import Doorbell
+from howdah.worker.heartbeat import Heartbeat
+from howdah.worker.housekeeping import Housekeeping
+from howdah.worker.line import Line
+from howdah.worker.log import logger, totals_line
+from howdah.worker.options import WorkerOptions
+from howdah.worker.pipeline import Pipeline
+from howdah.worker.registration import Registration
+from howdah.worker.runner import Runner
+from howdah.worker.signals import heeding_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from howdah.app import Howdah
+
+__all__ = ["Worker", "new_event_loop"]
+
+_TOTALS_EVERY = 10.0
+# Seconds that handing in may take once the running jobs have been cancelled.
+_LAST_WORDS = 0.8
+_EXCHANGES_UNDER_WAY = 2
+
+
+class Worker:
+    """Runs the jobs of an app, in this process.
+
+    `on_registered` is told the worker's number at each registration.
+
+    >>> from howdah import Howdah
+    >>> worker = Worker(Howdah(":temporary:"), WorkerOptions(burst=True))
+    >>> worker.main()  # runs what is there, then ends  # doctest: +SKIP
+    0
+    """
+
+    def __init__(
+        self,
+        app: Howdah,
+        options: WorkerOptions | None = None,
+        *,
+        on_registered: Callable[[int], None] | None = None,
+    ) -> None:
+        self.app = app
+        self.options = options or WorkerOptions()
+        self.allow = (*app.allow, *self.options.allow)
+        self.started = asyncio.Event()
+        self.stuck = 0
+        self._on_registered = on_registered
+        self._registration: Registration | None = None
+        self._pipeline: Pipeline | None = None
+        self._runner: Runner | None = None
+        self._starting: asyncio.Future[None] | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._lines: list[Line] = []
+        self._stop_wanted = False
+
+    @property
+    def worker_id(self) -> int:
+        """The number under which the worker is registered now; 0 before."""
+        return self._registration.worker_id if self._registration is not None else 0
+
+    def main(self) -> int:
+        """Run until a signal ends it (or, with `burst`, until there is nothing to do); return the exit code.
+
+        Raises a `HowdahError` when it cannot start.
+        """
+        with asyncio.Runner(loop_factory=new_event_loop()) as runner:
+            runner.run(self._heeding_signals())
+            if self.stuck:
+                # The loop would wait for them for ever.
+                logger.warning("%s tasks do not end: leaving them behind", self.stuck)
+                self.app.database.release()
+                logging.shutdown()
+                sys.stdout.flush()
+                os._exit(0)
+        return 0
+
+    async def run(self) -> None:
+        """Run until `stop` is called (or, with `burst`, until there is nothing to do).
+
+        Raises a `HowdahError` when it cannot start; once started, the database may come and go.
+        """
+        dsn = await asyncio.to_thread(self.app.database.dsn)
+        self.app.import_tasks()
+        try:
+            await self._register_and_work(dsn)
+        finally:
+            for line in self._lines:
+                await line.close()
+
+    def stop(self) -> None:
+        """End gently: no new jobs, `grace` seconds for the running ones, then they are given back."""
+        self._stop_wanted = True
+        if self._starting is not None:
+            self._starting.cancel()
+        if self._pipeline is not None and not self._pipeline.stopping:
+            self._pipeline.stop()
+            self._later(self.options.grace, self.stop_now)
+
+    def stop_now(self) -> None:
+        """End at once: running jobs are cancelled and given back, without costing an attempt."""
+        self.stop()
+        if self._runner is not None and self._running is not None:
+            self._runner.stop_all("shutdown")
+            self._later(_LAST_WORDS, self._running.cancel)
+
+    # ── In order ──
+
+    async def _register_and_work(self, dsn: str) -> None:
+        runner = self._runner = Runner(self.app.tasks, self.allow, self.options.concurrency, self._changed)
+        lines = [self._line(dsn, "howdah worker") for _ in range(_EXCHANGES_UNDER_WAY)]
+        doorbell = Doorbell(self._line(dsn, "howdah doorbell"))
+        registration = self._registration = Registration(
+            lines[0], runner.catalogue, self.options, self.allow, self._on_registered
+        )
+        if not await self._registered(registration):
+            return
+        pipeline = self._pipeline = Pipeline(runner, registration, lines, doorbell, self.options)
+        self._announce()
+        try:
+            await self._work(dsn, runner, registration, pipeline, doorbell)
+        finally:
+            await self._leave(runner, registration)
+
+    async def _registered(self, registration: Registration) -> bool:
+        """Register; False when it was told to stop before the database was there."""
+        self._starting = asyncio.ensure_future(registration.register())
+        try:
+            await self._starting
+        except asyncio.CancelledError:
+            if not self._stop_wanted:
+                raise
+            logger.info("stopped before it could register")
+            return False
+        finally:
+            self._starting = None
+        return True
+
+    async def _work(
+        self, dsn: str, runner: Runner, registration: Registration, pipeline: Pipeline, doorbell: Doorbell
+    ) -> None:
+        heartbeat = Heartbeat(
+            lambda: Line(dsn, "howdah heartbeat", answer_timeout=self.options.lease, connect_timeout=5),
+            registration,
+            runner,
+            self.options.lease,
+            self._unknown,
+        )
+        heartbeat.start()
+        try:
+            async with asyncio.TaskGroup() as services:
+                housekeeping = Housekeeping(self._line(dsn, "howdah housekeeping"))
+                beside = (runner.watch(), doorbell.run(), housekeeping.run(), self._totals(runner))
+                around = [services.create_task(service) for service in beside]
+                self._running = services.create_task(self._until_drained(pipeline))
+                self.started.set()
+                if self._stop_wanted:
+                    self.stop()
+                await asyncio.wait([self._running])
+                for service in around:
+                    service.cancel()
+        finally:
+            await heartbeat.stop()
+
+    async def _until_drained(self, pipeline: Pipeline) -> None:
+        try:
+            await pipeline.run()
+        except asyncio.CancelledError:
+            if pipeline.unreported:
+                logger.warning("ended with %s runs not handed in: their leases end", pipeline.unreported)
+
+    async def _leave(self, runner: Runner, registration: Registration) -> None:
+        runner.stop_all("lost")
+        await asyncio.sleep(0)
+        self.stuck = runner.unended
+        runner.close()
+        try:
+            async with asyncio.timeout(_LAST_WORDS):
+                await registration.leave()
+        except (HowdahError, TimeoutError) as error:
+            logger.warning("worker %s could not sign off: %s", registration.worker_id, error)
+        logger.info("worker %s stopped: %s", registration.worker_id, totals_line(runner.totals, 0))
+
+    # ── Beside ──
+
+    def _line(self, dsn: str, name: str) -> Line:
+        line = Line(dsn, name)
+        self._lines.append(line)
+        return line
+
+    def _changed(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.changed()
+
+    def _unknown(self, worker_id: int) -> None:
+        if self._pipeline is not None:
+            self._pipeline.declared_dead(worker_id)
+
+    def _later(self, seconds: float, action: Callable[[], Any]) -> None:
+        asyncio.get_running_loop().call_later(seconds, action)
+
+    async def _totals(self, runner: Runner) -> None:
+        before: Counter[str] = Counter()
+        while True:
+            await asyncio.sleep(_TOTALS_EVERY)
+            new = runner.totals - before
+            before = runner.totals.copy()
+            if new or runner.busy:
+                logger.info("last %d s: %s", _TOTALS_EVERY, totals_line(new, runner.busy))
+
+    def _announce(self) -> None:
+        options = self.options
+        logger.info(
+            "worker %s started: %s tasks, allowed packages: %s, queues: %s, concurrency %s",
+            self.worker_id,
+            len(self.app.tasks),
+            ", ".join(self.allow) or "none",
+            ", ".join(options.queues) or "all",
+            options.concurrency,
+        )
+
+    async def _heeding_signals(self) -> None:
+        with heeding_signals(self.stop, self.stop_now):
+            await self.run()
+
+
+def new_event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes event loops: uvloop's where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -1,0 +1,177 @@
+"""Publish, look at and control jobs by command."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.command import BIN, Answer, environment, run
+
+if TYPE_CHECKING:
+    from tests.fixtures.database import Database
+
+
+@pytest.fixture
+def dsn(live_database: Database) -> str:
+    return live_database.dsn
+
+
+def publish(dsn: str, *arguments: str) -> str:
+    answer = run("publish", *arguments, dsn=dsn)
+    assert (answer.code, answer.err) == (0, "")
+    (job_id,) = answer.lines
+    return job_id
+
+
+def shown(dsn: str, job_id: str) -> dict[str, object]:
+    job: dict[str, object] = run("show", job_id, "--json", dsn=dsn).json
+    return job
+
+
+def test_publish_prints_the_id_and_takes_arguments_as_json_where_they_are_json(dsn: str) -> None:
+    job_id = publish(dsn, "shop.sum", "1", "two", '{"a": [3]}', "null", "--kwargs", '{"locale": "ru"}')
+    assert shown(dsn, job_id)["body"] == {"args": [1, "two", {"a": [3]}, None], "kwargs": {"locale": "ru"}}
+
+
+def test_an_argument_after_two_dashes_may_begin_with_a_dash(dsn: str) -> None:
+    assert shown(dsn, publish(dsn, "shop.sum", "--", "-5"))["body"] == {"args": [-5]}
+
+
+def test_publish_hands_every_option_on(dsn: str) -> None:
+    job_id = publish(
+        dsn,
+        *("shop.report", "--queue", "slow", "--priority", "-3", "--delay", "3600", "--timeout", "7.5"),
+        *("--max-retries", "0", "--ttl", "9000", "--key", "report-1", "--headers", '{"trace": "abc"}'),
+    )
+    job = shown(dsn, job_id)
+    assert job_id == job["key"] == "report-1"
+    names = ("queue", "priority", "state", "timeout", "max_retries", "headers")
+    assert [job[name] for name in names] == ["slow", -3, "scheduled", 7.5, 0, {"trace": "abc"}]
+
+
+def test_a_key_that_exists_publishes_nothing_and_names_that_job(dsn: str) -> None:
+    assert publish(dsn, "shop.report", "--key", "once") == "once"
+    again = run("publish", "shop.report", "--key", "once", "--json", dsn=dsn).json
+    assert (again["job_id"], again["created"]) == ("once", False)
+    assert len(run("list", "--json", dsn=dsn).json) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (("a task",), "task"),
+        (("task", "NaN"), "body"),
+        (("task", '"\\u0000"'), "body"),
+        (("task", '"\\ud800"'), "body"),
+        (("task", "--queue", "no queue"), "queue"),
+        (("task", "--key", "42"), "key"),
+        (("task", "--max-retries", "-1"), "max_retries"),
+        (("task", "--timeout", "0"), "timeout"),
+        (("task", "--priority", "99999"), "priority"),
+    ],
+)
+def test_bad_input_is_refused_by_the_name_of_its_field(
+    dsn: str, arguments: tuple[str, ...], field: str
+) -> None:
+    answer = run("publish", *arguments, dsn=dsn)
+    assert (answer.code, answer.out) == (1, "")
+    assert field in answer.err
+    assert len(answer.err.splitlines()) == 1
+    assert run("list", "--json", dsn=dsn).json == []
+
+
+def test_list_shows_the_newest_first_and_filters(dsn: str) -> None:
+    first = publish(dsn, "shop.mail", "--queue", "mail")
+    second = publish(dsn, "shop.report", "--delay", "60")
+    assert [job["job_id"] for job in run("list", "--json", dsn=dsn).json] == [second, first]
+    for filters, expected in (
+        (("--queue", "mail"), [first]),
+        (("--state", "scheduled"), [second]),
+        (("--task", "shop.%"), [second, first]),
+        (("--limit", "1"), [second]),
+        (("--state", "failed"), []),
+    ):
+        assert [job["job_id"] for job in run("list", "--json", *filters, dsn=dsn).json] == expected
+
+
+def test_list_without_a_terminal_is_one_aligned_line_per_job(dsn: str) -> None:
+    job_id = publish(dsn, "shop.mail")
+    header, line = run("list", dsn=dsn).lines
+    assert header.split()[:3] == ["job_id", "state", "task"]
+    assert line.split()[:4] == [job_id, "ready", "shop.mail", "default"]
+
+
+def test_what_a_job_holds_cannot_move_the_cursor(dsn: str) -> None:
+    job_id = publish(dsn, "shop.mail", "\x1b[2J\nsecond line")
+    text = run("show", job_id, dsn=dsn).out
+    assert "\x1b" not in text
+    assert "\\u001b[2J" in text
+
+
+def test_show_and_why_tell_of_a_waiting_job(dsn: str) -> None:
+    job_id = publish(dsn, "shop.mail", "--delay", "3600")
+    assert "scheduled" in run("show", job_id, dsn=dsn).out
+    (why,) = run("why", job_id, dsn=dsn).lines
+    assert len(why) > 10
+
+
+def test_cancel_retry_and_delete_change_a_job_and_say_its_state(dsn: str) -> None:
+    def change(command: str, *more: str) -> Answer:
+        return run(command, job_id, *more, dsn=dsn)
+
+    job_id = publish(dsn, "shop.mail")
+    assert change("cancel", "--reason", "ordered twice").lines == [f"{job_id} cancelled"]
+    assert change("retry").lines == [f"{job_id} ready"]
+    assert change("cancel", "--json").json["state"] == "cancelled"
+    assert change("delete").code == 0
+    assert change("show").code == 1
+
+
+def test_wait_gives_up_in_time_and_ends_with_1_for_a_job_that_did_not_succeed(dsn: str) -> None:
+    job_id = publish(dsn, "shop.mail")
+    answer = run("wait", job_id, "--timeout", "0", dsn=dsn)
+    assert (answer.code, answer.out) == (1, "")
+    assert "did not end" in answer.err
+    run("cancel", job_id, dsn=dsn)
+    answer = run("wait", job_id, dsn=dsn)
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith("cancelled")
+
+
+def test_prune_deletes_what_is_older(dsn: str) -> None:
+    job_id = publish(dsn, "shop.mail")
+    run("cancel", job_id, dsn=dsn)
+    assert run("prune", dsn=dsn).lines == ["0"]
+    assert run("prune", "--older-than", "0s", "--json", dsn=dsn).json == {"pruned": 1}
+    assert run("list", "--json", dsn=dsn).json == []
+
+
+def test_stats_are_numbers_with_names(dsn: str) -> None:
+    publish(dsn, "shop.mail", "--queue", "mail")
+    found = run("stats", "--json", dsn=dsn).json
+    assert any(one["queue"] == "mail" and one["value"] == 1 for one in found)
+    assert run("stats", dsn=dsn).lines[0].split() == ["name", "queue", "value"]
+
+
+def test_list_on_a_terminal_is_a_ruled_table(dsn: str) -> None:
+    publish(dsn, "shop.mail")
+    terminal, theirs = pty.openpty()
+    try:
+        done = subprocess.run(
+            [BIN / "howdah", "list"],
+            env=environment(dsn, COLUMNS="160", TERM="xterm"),
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            check=False,
+        )
+        shown = os.read(terminal, 65536).decode()
+    finally:
+        os.close(terminal)
+        os.close(theirs)
+    assert done.returncode == 0
+    assert "shop.mail" in shown
+    assert "│" in shown

@@ -1,0 +1,199 @@
+"""Publishing, looking and controlling from Python."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json as standard_json
+from typing import Any
+
+import asyncpg
+import pytest
+
+from howdah import (
+    DatabaseUnavailable,
+    Howdah,
+    InvalidInput,
+    JobCancelled,
+    JobNotFound,
+    ResultTimeout,
+    WrongState,
+    calls,
+)
+from howdah.drivers.conninfo import asyncpg_arguments
+from howdah.settings import Settings
+
+
+@pytest.fixture
+def add(app: Howdah) -> Any:
+    return app.task(name="add", queue="sums", max_retries=7, timeout=2.5)(lambda a, b=0: a + b)
+
+
+async def test_a_job_carries_its_arguments_and_the_tasks_options(app: Howdah, add: Any) -> None:
+    job = await add.options(
+        key="k", priority=-3, delay=datetime.timedelta(hours=1), headers={"h": 1}, meta=[1]
+    ).publish(1, b=2)
+
+    row = await job.info()
+    assert (job.job_id, job.created) == ("k", True)
+    assert (row.task, row.body, row.queue, row.state) == (
+        "add",
+        {"args": [1], "kwargs": {"b": 2}},
+        "sums",
+        "scheduled",
+    )
+    assert (row.max_retries, row.timeout, row.priority) == (7, 2.5, -3)
+    assert (row.headers, row.meta, row.key) == ({"h": 1}, [1], "k")
+
+
+async def test_by_name_by_function_and_by_task_is_the_same(app: Howdah, add: Any) -> None:
+    jobs = [
+        await app.publish("add", args=[1], kwargs={"b": 2}),
+        await app.publish(add, 1, kwargs={"b": 2}),
+        await app.publish(add.name, 1, kwargs={"b": 2}),
+    ]
+
+    rows = [await job.info() for job in jobs]
+    assert [row and row.body for row in rows] == [{"args": [1], "kwargs": {"b": 2}}] * 3
+
+
+async def test_a_plain_function_is_published_under_its_own_name(app: Howdah) -> None:
+    job = await app.publish(datetime_of, "x", delay=60)
+
+    row = await job.info()
+    assert row is not None
+    assert row.task == f"{__name__}.datetime_of"
+
+
+def datetime_of(text: str) -> str:
+    return text
+
+
+async def test_a_key_that_exists_returns_its_job(app: Howdah, add: Any) -> None:
+    first = await add.options(key="once").publish(1)
+    second = await add.options(key="once").publish(2)
+
+    assert (second.id, second.created) == (first.id, False)
+
+
+async def test_many_jobs_are_published_in_order(app: Howdah, add: Any) -> None:
+    jobs = await add.publish_many([(1, 2), [3], {"a": 4}])
+
+    assert [(await job.info()).body for job in jobs] == [
+        {"args": [1, 2]},
+        {"args": [3]},
+        {"kwargs": {"a": 4}},
+    ]
+    assert [(await job.info()).queue for job in jobs] == ["sums"] * 3
+    assert await add.publish_many([]) == []
+
+
+async def test_many_jobs_are_published_all_or_none(app: Howdah, add: Any) -> None:
+    with pytest.raises(InvalidInput):
+        await app.publish_task_many(app.task(name="t", queue="bad name")(len), [(1,), (2,)])
+
+    assert await app.execute(calls.list_jobs()) == []
+
+
+async def test_a_publish_joins_the_callers_transaction(app: Howdah, add: Any, live_database: Any) -> None:
+    connection = await asyncpg.connect(**asyncpg_arguments(live_database.dsn))
+    await connection.set_type_codec(
+        "jsonb", encoder=standard_json.dumps, decoder=standard_json.loads, schema="pg_catalog"
+    )
+    transaction = connection.transaction()
+    await transaction.start()
+    lost = await add.publish(1, connection=connection)
+    also_lost = await add.options(connection=connection).publish(1)
+    many_lost = await add.publish_many([(1,)], connection=connection)
+    await transaction.rollback()
+    async with connection.transaction():
+        kept = await add.publish(1, connection=connection)
+    await connection.close()
+
+    assert [await job.status() for job in (lost, also_lost, *many_lost)] == [None] * 3
+    assert (await kept.info()).body == {"args": [1]}
+
+
+async def test_jobs_are_cancelled_and_retried_by_their_handle(app: Howdah, add: Any) -> None:
+    job = await add.options(delay=3600).publish(1)
+
+    assert (await job.cancel("changed my mind")).state == "cancelled"
+    with pytest.raises(JobCancelled, match="changed my mind"):
+        await job.result()
+    assert (await job.retry()).state == "ready"
+
+
+async def test_errors_of_the_database_arrive_as_classes(app: Howdah, add: Any) -> None:
+    with pytest.raises(JobNotFound) as missing:
+        await app.job("nobody").cancel()
+    with pytest.raises(InvalidInput) as refused:
+        await app.publish("add", timeout=-1)
+    job = await add.publish(1)
+    await app.execute(calls.consume(1))
+    with pytest.raises(WrongState):
+        await job.retry()
+
+    assert missing.value.hint
+    assert refused.value.field == "timeout"
+
+
+async def test_a_consumer_without_a_worker_acks_and_nacks(app: Howdah, add: Any) -> None:
+    await add.publish_many([(1,), (2,)])
+    first, second = [app.job(row.job_id) for row in await app.execute(calls.consume(2))]
+
+    await first.ack({"sum": 1})
+    await second.nack(ValueError("no"), delay=3600)
+
+    assert await first.result(5) == {"sum": 1}
+    assert await second.status() == "scheduled"
+    assert (await second.failures())[0].error == "ValueError: no"
+
+
+async def test_a_result_that_does_not_come_times_out(app: Howdah, add: Any) -> None:
+    job = await add.publish(1)
+
+    with pytest.raises(ResultTimeout, match="it is ready"):
+        await job.result(timeout=0.05)
+
+
+async def test_waiting_for_no_job_is_an_error(app: Howdah) -> None:
+    with pytest.raises(JobNotFound):
+        await app.job(123456).result(1)
+    assert await app.job(123456).status() is None
+
+
+async def test_refused_input_names_its_field(app: Howdah, add: Any) -> None:
+    with pytest.raises(InvalidInput) as argument:
+        await add.publish(float("nan"))
+    with pytest.raises(InvalidInput) as headers:
+        await add.options(headers={"a": "x" * 20_000}).publish(1)
+    with pytest.raises(InvalidInput) as key:
+        await add.options(key="123").publish(1)
+
+    assert [caught.value.field for caught in (argument, headers, key)] == ["args[0]", "headers", "key"]
+
+
+async def test_a_server_that_is_not_there_is_unavailable_and_its_password_unsaid() -> None:
+    app = Howdah("postgresql://ann:secret@127.0.0.1:1/shop", settings=Settings())
+
+    with pytest.raises(DatabaseUnavailable, match=r"127\.0\.0\.1:1/shop") as caught:
+        await app.publish("t")
+
+    assert "secret" not in str(caught.value)
+
+
+async def test_many_callers_share_a_few_connections(app: Howdah, add: Any) -> None:
+    jobs = await asyncio.gather(*(add.publish(number) for number in range(100)))
+
+    assert len({job.id for job in jobs}) == 100
+
+
+async def test_a_cancelled_caller_leaves_the_connections_usable(app: Howdah, add: Any) -> None:
+    for _ in range(20):
+        caller = asyncio.create_task(add.publish(1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        caller.cancel()
+        await asyncio.gather(caller, return_exceptions=True)
+
+    assert (await add.publish(1)).created
