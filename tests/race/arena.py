@@ -19,7 +19,7 @@ _BLOCKED = "select cardinality(pg_blocking_pids(%s)) > 0"
 _GONE = "select not exists (select from pg_stat_activity where pid = %s)"
 _WAIT_SECONDS = 10.0
 _SERIALIZATION_FAILURE = "40001"
-_NEW_DATABASE_EVERY = 500
+_VACUUM_EVERY = 500
 Answer = tuple[str | None, list[Row]]
 
 
@@ -51,7 +51,7 @@ class Arena:
         """Bring the job into a state."""
         self.referee.rows("select race.reset(%s)", state)
         self._resets += 1
-        if self._resets % _NEW_DATABASE_EVERY == 0:
+        if self._resets % _VACUUM_EVERY == 0:
             self.referee.execute("vacuum")  # thousands of dead rows would slow every look down
 
     def observe(self, error: str | None = None) -> Outcome:
@@ -134,7 +134,7 @@ class Arena:
         if case.second in SKIP_LOCKED and not _took_something(rows):
             allowed.add(Outcome(untouched.state, None))
         if case.first in BURY and case.second in HOLD_WORKER:
-            allowed.add(Outcome(untouched.state, "JB007"))
+            allowed.add(Outcome(untouched.state, "55P03"))
         return allowed
 
 

@@ -32,7 +32,9 @@ MOVES: Final = MappingProxyType(
         "resume": "select jobs.resume_queue('q')",
         "maintain": "select * from jobs.maintain()",
         "prune": "select jobs.prune()",
-        "worker started": """select jobs.worker_started('v', '[{"name": "demo.task"}, {"name": "other.task"}]')""",
+        "worker started": (
+            """select jobs.worker_started('v', '[{"name": "demo.task"}, {"name": "other.task"}]')"""
+        ),
         "worker stopped": "select jobs.worker_stopped(race.worker())",
         "worker crashed": "select jobs.worker_stopped(race.worker(), true)",
     }
@@ -60,12 +62,13 @@ SKIP_LOCKED: Final = frozenset({"consume", "consume topic", "maintain", "prune"}
 # They end the registration of a worker that is past its lease, or that asks for it.
 BURY: Final = frozenset({"consume", "consume topic", "maintain", "worker stopped", "worker crashed"})
 
-# They answer JB007 at once when somebody is about to end the worker's registration.
+# They answer 55P03 (try again) at once when somebody is about to end the worker's registration.
 HOLD_WORKER: Final = frozenset({"heartbeat of the worker"}) | _EXCHANGES
 
 # JB005 above READ COMMITTED.
 READ_COMMITTED_ONLY: Final = (
-    frozenset({"consume", "consume topic", "cancel", "maintain", "worker stopped", "worker crashed"}) | _EXCHANGES
+    frozenset({"consume", "consume topic", "cancel", "maintain", "worker stopped", "worker crashed"})
+    | _EXCHANGES
 )
 
 ISOLATIONS: Final = ("read committed", "repeatable read", "serializable")

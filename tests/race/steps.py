@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 _PUBLISH = """
     select id from jobs.publish_many((
-        select jsonb_agg(jsonb_build_object('task', 'demo.task', 'queue', 'q')) from generate_series(1, %s)))"""
+        select jsonb_agg(jsonb_build_object('task', 'demo.task', 'queue', 'q'))
+          from generate_series(1, %s)))"""
 
 
 def publish(session: Session, count: int = 1) -> list[int]:

@@ -10,7 +10,6 @@ import pytest
 from howdah.embedded.server import start_temporary
 from howdah.embedded.settings import TEMPORARY
 from howdah.migrate import migrate
-from tests.fixtures.database import Administrator, Database
 from tests.fixtures.sessions import Session
 from tests.race.steps import (
     a_second_later,
@@ -30,6 +29,8 @@ from tests.race.steps import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.fixtures.database import Administrator, Database
 
     Opener = Callable[..., Session]
 

@@ -42,11 +42,9 @@ class Ear:
         Notifications arrive in the order of commits, so a marker sent now comes after all of them.
         """
         self._ringer.execute("notify howdah, 'marker'")
-        heard = 0
-        for notification in self._session.connection.notifies(timeout=10):
+        for heard, notification in enumerate(self._session.connection.notifies(timeout=10)):
             if notification.payload == "marker":
                 return heard
-            heard += 1
         raise AssertionError("the marker did not arrive")
 
 
@@ -151,9 +149,9 @@ def test_the_runs_of_a_worker_that_ends_ring(sql: Session, ear: Ear, crashed: bo
 
 _IN_FLIGHT = {
     "publish": _PUBLISH,
-    "publish for later": "select jobs.publish('demo.task', i_queue => 'q', i_delay => 30)",
+    "publish for later": "select jobs.publish('demo.task', i_queue => 'q', i_delay => 3)",
     "nack": "select jobs.nack('k')",
-    "snooze": "select jobs.snooze('k', 30)",
+    "snooze": "select jobs.snooze('k', 3)",
     "release": "select jobs.release('k')",
     "resume": "select jobs.resume_queue('paused')",
 }
@@ -184,7 +182,7 @@ def test_a_worker_that_lies_down_while_something_is_in_flight_does_not_sleep_lon
     if ending == "rollback":
         assert found["settled"]
     elif "later" in way or way in ("nack", "snooze"):
-        assert 0 < found["next"] <= 30
+        assert 0 < found["next"] <= 5
     else:
         assert len(found["jobs"]) == 1
 

@@ -1,8 +1,8 @@
 """Every two API functions that meet on one job: the outcome is one that some order of the calls explains.
 
-The first call's transaction is open when the second call starts; then it commits, is rolled back or loses its backend.
-The normal run plays every pair from every state once at READ COMMITTED, with a commit or a rollback, and a sample of
-the rest, the same in every run; `-m model` plays everything.
+The first call's transaction is open when the second call starts; then it commits, is rolled back or loses its
+backend. The normal run plays every pair from every state once at READ COMMITTED, with a commit or a rollback,
+and a sample of the rest, the same in every run; `-m model` plays everything.
 """
 
 from __future__ import annotations

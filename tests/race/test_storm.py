@@ -1,4 +1,4 @@
-"""Publishers that hold transactions, consumers that roll back, an old snapshot: everything is claimed exactly once."""
+"""Publishers that hold transactions, consumers that roll back, an old snapshot: each job is claimed once."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def _rage(sql: Session, database: Database, seconds: float) -> None:
     publish(sql, 10)
     advance(sql)
     first = drain(sql)
-    publishers: list[Callable[[Session], list[int]]] = [storm.publisher] * 4 + [storm.flood]
-    consumers: list[Callable[[Session], list[int]]] = [storm.consumer] * 3
+    publishers: list[Callable[[Session], list[int]]] = [*[storm.publisher] * 4, storm.flood]
+    consumers: list[Callable[[Session], list[int]]] = [*[storm.consumer] * 3]
     records = run_together(database.dsn, [*publishers, *consumers, storm.ticker, storm.old_snapshot])
     kept = list(chain.from_iterable(records[: len(publishers)]))
     done = list(chain.from_iterable(records[len(publishers) :]))

@@ -33,7 +33,7 @@ as $$
     select 'failure without a job', f.job_id, 'run ' || f.run_id from howdah.failure f
      where not exists (select from howdah.job j where j.id = f.job_id)
     union all
-    select 'log without a job', l.job_id, min(l.message) from howdah.log l
+    select 'log without a job', l.job_id, count(*) || ' lines' from howdah.log l
      where not exists (select from howdah.job j where j.id = l.job_id) group by l.job_id
     union all
     select 'time to live without a job', e.id, null from howdah.expiry e

@@ -46,6 +46,9 @@ create or replace function jobs.logs(i_job_id text, i_after bigint default 0, i_
 as $$
 #variable_conflict use_column
 begin
+    if i_limit is null or i_limit not between 1 and 100000 then
+        perform howdah.refuse('limit', 'is out of range', 'Give a number from 1 to 100000.');
+    end if;
     return query
         select l.n, l.at, l.run_id, l.level, l.message
           from howdah.log l
