@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 if TYPE_CHECKING:
     from tests.fixtures.sessions import Row, Session
 
-TABLES = ("job", "scheduled", "blocked", "ready", "running", "finished", "failure", "expiry", "notice")
+TABLES = ("job", "scheduled", "blocked", "ready", "running", "finished", "failure", "expiry", "notice", "log")
 
 
 def publish(session: Session, task: str = "shop.mail", **options: object) -> str:

@@ -11,6 +11,8 @@ import pytest
 import howdah.sql
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.fixtures.database import Database
     from tests.fixtures.sessions import Session
 
@@ -29,8 +31,9 @@ OBJECTS = f"""
 select 'routine ' || p.oid::regprocedure::text as name, p.proacl as acl, p.proowner as owner, 'f' as kind
   from pg_proc p where p.pronamespace::regnamespace::text in {SCHEMAS}
 union all
-select 'relation ' || c.oid::regclass::text, c.relacl, c.relowner, case c.relkind when 'S' then 's' else 'r' end
-  from pg_class c where c.relnamespace::regnamespace::text in {SCHEMAS} and c.relkind in ('r', 'v', 'S', 'm', 'p', 'f')
+select 'relation ' || c.oid::regclass, c.relacl, c.relowner, case c.relkind when 'S' then 's' else 'r' end
+  from pg_class c
+ where c.relnamespace::regnamespace::text in {SCHEMAS} and c.relkind in ('r', 'v', 'S', 'm', 'p', 'f')
 union all
 select 'type ' || t.oid::regtype::text, t.typacl, t.typowner, 'T'
   from pg_type t where t.typnamespace::regnamespace::text in {SCHEMAS} and t.typelem = 0
@@ -40,13 +43,9 @@ select 'schema ' || n.nspname, n.nspacl, n.nspowner, 'n' from pg_namespace n whe
 
 
 @pytest.fixture
-def catalog(live_database: Database, sessions: object) -> Session:
+def catalog(live_database: Database, sessions: Callable[..., Session]) -> Session:
     """A session on a database exactly as users have it, without the tests' clock."""
-    from collections.abc import Callable
-    from typing import cast
-
-    session: Session = cast("Callable[[str], Session]", sessions)(live_database.dsn)
-    return session
+    return sessions(live_database.dsn)
 
 
 def test_there_is_something_to_look_at(catalog: Session) -> None:
@@ -62,8 +61,8 @@ def test_there_is_something_to_look_at(catalog: Session) -> None:
 
 def test_nothing_is_usable_by_everybody(catalog: Session) -> None:
     rows = catalog.rows(
-        f'select o.name, a.privilege_type from ({OBJECTS}) o, aclexplode(coalesce(o.acl, acldefault(o.kind::"char",'
-        " o.owner))) a where a.grantee = 0"
+        f"select o.name, a.privilege_type from ({OBJECTS}) o,"
+        ' aclexplode(coalesce(o.acl, acldefault(o.kind::"char", o.owner))) a where a.grantee = 0'
     )
 
     assert rows == []
@@ -213,7 +212,8 @@ def test_no_function_relaxes_durability(catalog: Session) -> None:
 
 def test_all_moments_have_a_zone_but_the_one_of_pgjobs(catalog: Session) -> None:
     rows = catalog.rows(
-        f"""select c.oid::regclass || '.' || a.attname as name from pg_attribute a join pg_class c on c.oid = a.attrelid
+        f"""select c.oid::regclass || '.' || a.attname as name
+              from pg_attribute a join pg_class c on c.oid = a.attrelid
              where c.relnamespace::regnamespace::text in {SCHEMAS} and a.atttypid = 'timestamp'::regtype"""
     )
 

@@ -234,7 +234,14 @@ def test_wait_for_commits_between_looks_in_psql(
 ) -> None:
     bring(sql, "running")
     job_id = sql.value("select job_id from jobs.running")
-    command = [postgres_programs / "psql", "-X", "-d", database.dsn, "-c", f"call jobs.wait_for('{job_id}')"]
+    command = [
+        str(postgres_programs / "psql"),
+        "-X",
+        "-d",
+        database.dsn,
+        "-c",
+        f"call jobs.wait_for('{job_id}')",
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
         sql.execute("select jobs.ack(%s)", job_id)
         _, said = psql.communicate(timeout=20)
@@ -287,3 +294,24 @@ def test_resuming_a_queue_that_is_not_paused_is_no_error(sql: Session) -> None:
     sql.execute("select jobs.resume_queue('mail')")
 
     assert sql.rows("select * from jobs.queues") == []
+
+
+def test_purge_deletes_the_waiting_jobs_of_one_queue(sql: Session) -> None:
+    running = publish(sql, queue="mail")
+    take(sql)
+    for delay in (0, 60):
+        publish(sql, queue="mail", delay=delay)
+    other = publish(sql, queue="other")
+
+    assert sql.value("select jobs.purge_queue('mail')") == 2
+
+    left = {row["job_id"]: row["state"] for row in sql.rows('select * from jobs."all"')}
+    assert left == {running: "running", other: "ready"}
+    assert sql.rows("select * from jobs.fsck()") == []
+
+
+def test_purge_deletes_no_more_than_asked(sql: Session) -> None:
+    for _ in range(3):
+        publish(sql)
+
+    assert [sql.value("select jobs.purge_queue('default', 2)") for _ in range(3)] == [2, 1, 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -95,7 +95,7 @@ def test_a_final_nack_leaves_no_retry(sql: Session) -> None:
 @pytest.mark.parametrize("retries", [0, 1, 3])
 def test_there_are_as_many_retries_as_were_given(sql: Session, retries: int) -> None:
     job_id = publish(sql, max_retries=retries, backoff=[0])
-    states = []
+    states: list[str] = []
 
     for _ in range(retries + 1):
         assert take(sql)["retries"] == len(states)
@@ -242,7 +242,7 @@ def test_a_heartbeat_says_lost_and_cancel(sql: Session, clock: Clock) -> None:
     ids=["60 s", "usual", "ever"],
 )
 def test_a_success_is_kept_as_long_as_it_was_told(
-    sql: Session, clock: Clock, keep: int, published: dict[str, object]
+    sql: Session, clock: Clock, keep: int, published: dict[str, Any]
 ) -> None:
     job_id = publish(sql, **published)
     take(sql)

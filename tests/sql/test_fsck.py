@@ -16,102 +16,230 @@ if TYPE_CHECKING:
     from tests.fixtures.clock import Clock
     from tests.fixtures.sessions import Session
 
-DROP_KEYS = "alter table howdah.finished drop constraint finished_pkey;"
-LANE = "insert into howdah.lane (queue, priority, floor, moved_at) values ('default', 0, {}, howdah.now())"
+LANE = "insert into howdah.lane (queue, priority, floor, moved_at) values ('{}', 0, {}, howdah.now())"
 SETTLED = "update howdah.settle set settled = (select last_value from howdah.position_seq);"
 
 # What is done to the database, what fsck says of it, and the job it names ('' for none).
 CORRUPTIONS = {
     "a job without a state": ("delete from howdah.ready where id = {ready}", "job without a state", "ready"),
-    "a ready row without a job": ("delete from howdah.job where id = {ready}", "state without a job", "ready"),
-    "a running row without a job": ("delete from howdah.job where id = {plain}", "state without a job", "plain"),
-    "a finished row without a job": ("delete from howdah.job where id = {good}", "state without a job", "good"),
+    "a ready row without a job": (
+        "delete from howdah.job where id = {ready}",
+        "state without a job",
+        "ready",
+    ),
+    "a running row without a job": (
+        "delete from howdah.job where id = {plain}",
+        "state without a job",
+        "plain",
+    ),
+    "a finished row without a job": (
+        "delete from howdah.job where id = {good}",
+        "state without a job",
+        "good",
+    ),
     "a job ready and scheduled": (
-        "insert into howdah.scheduled values ({ready}, howdah.now(), 0)", "job in two states", "ready"),
+        "insert into howdah.scheduled values ({ready}, howdah.now(), 0)",
+        "job in two states",
+        "ready",
+    ),
     "a job ready and running": (
-        "insert into howdah.running values ({ready}, nextval('howdah.run_seq'), null, 1, howdah.now(), howdah.now())",
-        "job in two states", "ready"),
+        "insert into howdah.running values ({ready}, 0, null, 1, howdah.now(), howdah.now())",
+        "job in two states",
+        "ready",
+    ),
     "a job finished and running": (
-        "insert into howdah.running values ({good}, nextval('howdah.run_seq'), null, 1, howdah.now(), howdah.now())",
-        "job in two states", "good"),
+        "insert into howdah.running values ({good}, 0, null, 1, howdah.now(), howdah.now())",
+        "job in two states",
+        "good",
+    ),
     "a job blocked and finished": (
-        "insert into howdah.blocked (id, kind, task, attempt, blocked_at) values ({good}, 'task', 'a', 0, howdah.now())",
-        "job in two states", "good"),
+        (
+            "insert into howdah.blocked (id, kind, task, attempt, blocked_at)"
+            " values ({good}, 'task', 'a', 0, howdah.now())"
+        ),
+        "job in two states",
+        "good",
+    ),
     "a job ready twice": (
         "insert into howdah.ready values ('default', 0, nextval('howdah.position_seq'), {ready}, 0, 'a.b')",
-        "job in two states", "ready"),
+        "job in two states",
+        "ready",
+    ),
     "a failure without a job": (
-        "insert into howdah.failure values (987654321, 1, 1, howdah.now(), 'error')", "failure without a job", ""),
+        "insert into howdah.failure values (987654321, 1, 1, howdah.now(), 'error')",
+        "failure without a job",
+        "",
+    ),
     "a time to live without a job": (
-        "insert into howdah.expiry values (howdah.now(), 987654321)", "time to live without a job", ""),
+        "insert into howdah.expiry values (howdah.now() + interval '1 min', 987654321)",
+        "time to live without a job",
+        "",
+    ),
+    "a log without a job": (
+        (
+            "insert into howdah.log (job_id, run_id, at, level, message)"
+            " values (987654321, 1, howdah.now(), 'info', 'secret')"
+        ),
+        "log without a job",
+        "",
+    ),
     "a key used twice": (
         "drop index howdah.job_key; update howdah.job set key = 'k' where id in ({ready}, {plain})",
-        "key used twice", "*"),
+        "key used twice",
+        "*",
+    ),
     "ready under another task": (
-        "update howdah.ready set task = 'x' where id = {ready}", "ready under another task", "ready"),
+        "update howdah.ready set task = 'x' where id = {ready}",
+        "ready under another task",
+        "ready",
+    ),
     "ready in another queue": (
-        "update howdah.ready set queue = 'x' where id = {mail}", "ready in another queue", "mail"),
+        "update howdah.ready set queue = 'x' where id = {mail}",
+        "ready in another queue",
+        "mail",
+    ),
     "ready at another priority": (
-        "update howdah.ready set priority = 9 where id = {mail}", "ready at another priority", "mail"),
+        "update howdah.ready set priority = 9 where id = {mail}",
+        "ready at another priority",
+        "mail",
+    ),
     "a position never drawn": (
-        "update howdah.ready set pos = 987654321 where id = {ready}", "ready at a position never drawn", "ready"),
+        "update howdah.ready set pos = 987654321 where id = {ready}",
+        "ready at a position never drawn",
+        "ready",
+    ),
     "a job behind its floor": (
-        SETTLED + "delete from howdah.lane;"
-        + LANE.format("(select pos from howdah.ready where id = {ready})"), "ready behind its floor", "ready"),
+        SETTLED
+        + "delete from howdah.lane;"
+        + LANE.format("default", "(select pos from howdah.ready where id = {ready})"),
+        "ready behind its floor",
+        "ready",
+    ),
     "a floor above what is settled": (
-        "delete from howdah.lane; update howdah.settle set settled = 0;"
-        + LANE.format("1").replace("'default', 0", "'empty', 0"), "floor above what is settled", ""),
+        "delete from howdah.lane; update howdah.settle set settled = 0;" + LANE.format("empty", "1"),
+        "floor above what is settled",
+        "",
+    ),
     "settled beyond what was drawn": (
-        "update howdah.settle set candidate = 987654321", "settled beyond what was drawn", ""),
+        "update howdah.settle set candidate = 987654321",
+        "settled beyond what was drawn",
+        "",
+    ),
     "a cached sequence of positions": (
-        "alter sequence howdah.position_seq cache 20", "the position sequence is cached", ""),
+        "alter sequence howdah.position_seq cache 20",
+        "the position sequence is cached",
+        "",
+    ),
     "a run number used twice": (
-        "update howdah.running set run_id = (select run_id from howdah.finished where id = {good}) where id = {plain}",
-        "run number used twice", "*"),
+        (
+            "update howdah.running set run_id = (select run_id from howdah.finished where id = {good})"
+            " where id = {plain}"
+        ),
+        "run number used twice",
+        "*",
+    ),
     "a run number never drawn": (
-        "update howdah.running set run_id = 987654321 where id = {plain}", "run number never drawn", "plain"),
+        "update howdah.running set run_id = 987654321 where id = {plain}",
+        "run number never drawn",
+        "plain",
+    ),
     "a failure of another job's run": (
-        "insert into howdah.failure select {ready}, 1, run_id, howdah.now(), 'error' from howdah.running"
-        " where id = {plain}", "failure of a run of another job", "ready"),
+        (
+            "insert into howdah.failure select {ready}, 1, run_id, howdah.now(), 'error' from howdah.running"
+            " where id = {plain}"
+        ),
+        "failure of a run of another job",
+        "ready",
+    ),
     "a run of an unknown worker": (
-        "update howdah.running set worker_id = 4711 where id = {plain}", "running for an unknown worker", "plain"),
+        "update howdah.running set worker_id = 4711 where id = {plain}",
+        "running for an unknown worker",
+        "plain",
+    ),
     "too many attempts running": (
-        "update howdah.running set attempt = 3 where id = {twice}", "more attempts than allowed", "twice"),
+        "update howdah.running set attempt = 3 where id = {twice}",
+        "more attempts than allowed",
+        "twice",
+    ),
     "too many attempts made": (
-        "update howdah.finished set attempt = 6 where id = {bad}", "more attempts than allowed", "bad"),
+        "update howdah.finished set attempt = 6 where id = {bad}",
+        "more attempts than allowed",
+        "bad",
+    ),
     "negative attempts": (
-        "update howdah.scheduled set attempt = -1 where id = {later}", "negative attempts", "later"),
+        "update howdah.scheduled set attempt = -1 where id = {later}",
+        "negative attempts",
+        "later",
+    ),
     "a run without an attempt": (
-        "update howdah.running set attempt = 0 where id = {plain}", "negative attempts", "plain"),
+        "update howdah.running set attempt = 0 where id = {plain}",
+        "negative attempts",
+        "plain",
+    ),
     "a deadline before the start": (
         "update howdah.running set deadline = started_at - interval '1 s' where id = {plain}",
-        "deadline before start", "plain"),
+        "deadline before start",
+        "plain",
+    ),
     "a success with a kind": (
-        "update howdah.finished set kind = 'error' where id = {good}", "succeeded with a kind", "good"),
+        "update howdah.finished set kind = 'error' where id = {good}",
+        "succeeded with a kind",
+        "good",
+    ),
     "a success without a run": (
-        "update howdah.finished set run_id = null where id = {good}", "succeeded without a run", "good"),
+        "update howdah.finished set run_id = null where id = {good}",
+        "succeeded without a run",
+        "good",
+    ),
     "a failure without a kind": (
-        "update howdah.finished set kind = null where id = {bad}", "ended without a kind", "bad"),
+        "update howdah.finished set kind = null where id = {bad}",
+        "ended without a kind",
+        "bad",
+    ),
     "a failure with a result": (
-        "update howdah.finished set result = '1' where id = {bad}", "result of a job that did not succeed", "bad"),
+        "update howdah.finished set result = '1' where id = {bad}",
+        "result of a job that did not succeed",
+        "bad",
+    ),
     "an end before its start": (
         "update howdah.finished set finished_at = started_at - interval '1 s' where id = {good}",
-        "ended before it started", "good"),
+        "ended before it started",
+        "good",
+    ),
     "parked although a worker knows it": (
-        "update howdah.blocked set task = 'a.b', blocked_at = howdah.now() - interval '2 min' where id = {parked};"
-        "update howdah.worker set started_at = howdah.now() - interval '2 min'",
-        "parked although a worker knows its task", "parked"),
+        (
+            "update howdah.blocked set task = 'a.b', blocked_at = howdah.now() - interval '2 min'"
+            " where id = {parked};"
+            "update howdah.worker set started_at = howdah.now() - interval '2 min'"
+        ),
+        "parked although a worker knows its task",
+        "parked",
+    ),
     "a negative number of jobs to wait for": (
-        "update howdah.blocked set pending = -1 where id = {parked}", "waits for a negative number of jobs", "parked"),
+        "update howdah.blocked set pending = -1 where id = {parked}",
+        "waits for a negative number of jobs",
+        "parked",
+    ),
     "a notice for a run that ended": (
-        "insert into howdah.notice (run_id, id, verdict, at) select run_id, id, 'cancel', howdah.now()"
-        " from howdah.finished where id = {good}", "notice for a run that ended", "good"),
+        (
+            "insert into howdah.notice (run_id, id, verdict, at) select run_id, id, 'cancel', howdah.now()"
+            " from howdah.finished where id = {good}"
+        ),
+        "notice for a run that ended",
+        "good",
+    ),
     "a worker without a beat": ("delete from howdah.beat", "worker without a beat", ""),
     "a beat without a worker": (
-        "insert into howdah.beat values (4711, howdah.now())", "beat without a worker", ""),
+        "insert into howdah.beat values (4711, howdah.now())",
+        "beat without a worker",
+        "",
+    ),
     "a sleeper without a worker": (
-        "insert into howdah.sleeper (worker_id, since) values (4711, howdah.now())", "sleeper without a worker", ""),
-}  # fmt: skip
+        "insert into howdah.sleeper (worker_id, since) values (4711, howdah.now())",
+        "sleeper without a worker",
+        "",
+    ),
+}
 
 
 @pytest.fixture

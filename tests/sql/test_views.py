@@ -45,8 +45,8 @@ UNFINISHED = ("job_queue", "running", "expired")
 
 def columns(sql: Session, view: str) -> list[str]:
     rows = sql.rows(
-        "select attname::text as name from pg_attribute where attrelid = ('jobs.' || quote_ident(%s))::regclass"
-        " and attnum > 0 order by attnum",
+        "select attname::text as name from pg_attribute"
+        " where attrelid = ('jobs.' || quote_ident(%s))::regclass and attnum > 0 order by attnum",
         view,
     )
     return [row["name"] for row in rows]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from tests.fixtures.sessions import Session
 
 
-def claim(sql: Session, worker: int, num: int = 10) -> list[list[object]]:
+def claim(sql: Session, worker: int, num: int = 10) -> list[list[Any]]:
     """Claim until there is nothing new: a worker may only find a new lane after a tick."""
-    runs: list[list[object]] = exchange(sql, worker, num=num, sleep=True)["jobs"]
+    runs: list[list[Any]] = exchange(sql, worker, num=num, sleep=True)["jobs"]
     return runs
 
 
@@ -98,10 +98,17 @@ def test_a_worker_runs_functions_of_the_packages_it_allows(sql: Session) -> None
     assert [run[0] for run in claim(sql, worker)] == [int(wanted)]
 
 
-@pytest.mark.parametrize("allowed", ["%", "", "_", "\\%", "%.%"])
-def test_an_odd_package_name_allows_nothing(sql: Session, allowed: str) -> None:
+@pytest.mark.parametrize("allowed", ["%", "", "\\%", "%.%", "a b", None])
+def test_an_odd_package_name_is_refused(sql: Session, allowed: str | None) -> None:
+    said = refused(sql, "JB001", "select jobs.worker_started('w', i_allow => array['shop', %s])", allowed)
+
+    assert said.column_name == "allow"
+    assert sql.rows("select * from jobs.workers") == []
+
+
+def test_a_package_name_is_no_pattern(sql: Session) -> None:
     publish(sql, "os.system")
-    worker = start_worker(sql, allow=[allowed])
+    worker = start_worker(sql, allow=["_s", "o_"])
 
     assert claim(sql, worker) == []
 
@@ -391,3 +398,57 @@ def test_two_exchanges_of_one_worker_may_be_under_way(sql: Session, sessions: Ca
 
     sql.commit()
     assert len({run[0] for run in mine + others}) == 4
+
+
+def test_a_worker_hands_back_the_runs_that_it_does_not_hold(sql: Session) -> None:
+    held, unknown = publish(sql, "a.b"), publish(sql, "a.b", max_retries=0)
+    worker = start_worker(sql, "a.b")
+    runs = {str(run[0]): run[1] for run in claim(sql, worker)}
+
+    assert sql.value("select jobs.reconcile(%s, array[%s]::bigint[])", worker, runs[held]) == 1
+
+    assert (state(sql, held), state(sql, unknown)) == ("running", "ready")
+    assert take(sql)["attempt"] == 1
+    refused(sql, "JB007", "select jobs.reconcile(4711, '{}')")
+
+
+def test_a_running_job_writes_its_log(sql: Session, clock: Clock) -> None:
+    job_id = publish(sql)
+    run_id = take(sql)["run_id"]
+    lines = Jsonb([["INFO", "one"], ["error", "two"]])
+
+    sql.execute("select jobs.log(%s, %s, %s)", job_id, run_id, lines)
+
+    first, second = sql.rows("select * from jobs.logs(%s)", job_id)
+    assert (first["level"], first["message"], first["run_id"], first["at"]) == (
+        "info",
+        "one",
+        run_id,
+        clock.now(),
+    )
+    assert (second["level"], second["message"]) == ("error", "two")
+    assert sql.rows("select * from jobs.logs(%s, %s)", job_id, first["n"]) == [second]
+
+
+def test_a_run_that_lost_its_lease_writes_no_log(sql: Session) -> None:
+    job_id = publish(sql)
+    run_id = take(sql)["run_id"]
+    sql.execute("select jobs.release(%s)", job_id)
+
+    refused(sql, "JB002", "select jobs.log(%s, %s, %s)", job_id, run_id, Jsonb([["info", "x"]]))
+
+    assert sql.rows("select * from jobs.logs(%s)", job_id) == []
+
+
+def test_a_log_keeps_its_newest_thousand_lines_and_goes_with_its_job(sql: Session) -> None:
+    job_id = publish(sql)
+    run_id = take(sql)["run_id"]
+    for start in (0, 700):
+        lines = Jsonb([["info", str(n)] for n in range(start, start + 700)])
+        sql.execute("select jobs.log(%s, %s, %s)", job_id, run_id, lines)
+
+    kept = sql.rows("select message from jobs.logs(%s, 0, 5000)", job_id)
+    assert [row["message"] for row in kept] == [str(n) for n in range(400, 1400)]
+
+    sql.execute("select jobs.delete(%s, true)", job_id)
+    assert set(counts(sql).values()) == {0}
