@@ -1,0 +1,221 @@
+"""The whole state machine: composite rules that lead to deep states, beside the plain calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from tests.model.calls import (
+    Calls,
+    given,
+    good_or_any,
+    handed_in,
+    outcomes,
+    plain,
+    tasks,
+)
+
+if TYPE_CHECKING:
+    from tests.model.engine import Engine
+    from tests.model.vocabulary import Outcome
+
+
+class Machine(Calls):
+    """Short stories, each of which random calls alone would hardly ever tell."""
+
+    @rule(
+        options=st.lists(plain, min_size=1, max_size=3),
+        ends=st.lists(outcomes, min_size=1, max_size=3),
+        wait=st.sampled_from([0, 0, 4, 61]),
+    )
+    def work(self, options: list[dict[str, Any]], ends: list[Outcome], wait: int) -> None:
+        """Be a plain consumer for a while."""
+        self.both.publish(options)
+        handles = self.both.consume(len(ends), None, None, "consume")
+        self.both.advance(wait)
+        for handle, outcome in zip(handles, ends, strict=False):
+            self.both.end(handle, outcome)
+
+    @rule(
+        options=st.lists(plain, min_size=1, max_size=3),
+        ends=st.lists(handed_in, min_size=1, max_size=3),
+        wait=st.sampled_from([0, 0, 4]),
+        stop=st.sampled_from([None, False, False, True]),
+    )
+    def work_for(
+        self, options: list[dict[str, Any]], ends: list[Outcome], wait: int, stop: bool | None
+    ) -> None:
+        """Be a worker for a while; it may stop while it still runs something."""
+        self.both.publish(options)
+        worker = self.both.start_worker({options[0]["task"]: {}}, [], None, None, 15)
+        handles = self.both.exchange(worker, [], len(ends) + 1, sleep=False)
+        self.both.advance(wait)
+        for handle in handles[:1]:
+            self.both.end(handle, ["succeeded", None], with_run=False)  # refused: only plain consumers may
+            self.both.heartbeat(None, [handle[2]])  # lost: a worker's run is not a plain consumer's
+        sent = [(number, run, outcome) for (_, number, run), outcome in zip(handles, ends, strict=False)]
+        self.both.exchange(worker, sent, 0, sleep=False)
+        if stop is not None:
+            self.both.stop_worker(worker, crashed=stop)
+
+    @rule(outcome=good_or_any, again_by_worker=st.booleans(), by_exchange=st.booleans())
+    def outlive_a_lease(self, outcome: Outcome, again_by_worker: bool, by_exchange: bool) -> None:
+        """Let a run come back when another one has its job."""
+        self.both.publish([{"task": "a_b", "queue": "deep", "timeout": 5, "backoff": [0], "priority": 9}])
+        stale = self.both.consume(1, ["deep"], None, "consume")
+        self.both.advance(6)
+        worker = self.both.start_worker({"a_b": {}}, [], ["deep"], None, 15)
+        self.both.maintain()
+        if again_by_worker:
+            self.both.exchange(worker, [], 1, sleep=False)
+        else:
+            self.both.consume(1, ["deep"], None, "consume")
+        for handle in stale:
+            self.both.heartbeat(None, [handle[2]])
+            if by_exchange:
+                self.both.exchange(worker, [(handle[1], handle[2], outcome)], 0, sleep=False)
+            elif outcome[0] not in ("cancelled", "parked"):
+                self.both.end(handle, outcome)
+
+    @rule(good=st.booleans(), ttl=st.sampled_from([None, None, -1, 1000]), days=st.sampled_from([6, 8, 31]))
+    def grow_old(self, good: bool, ttl: int | None, days: int) -> None:
+        """Finish a job and come back much later."""
+        options: dict[str, Any] = {"task": "a_b", "queue": "deep"}
+        self.both.publish([options if ttl is None else {**options, "result_ttl": ttl, "failure_ttl": ttl}])
+        for handle in self.both.consume(1, ["deep"], None, "consume"):
+            self.both.end(handle, ["succeeded", None] if good else ["failed", "error", None, True])
+        self.both.advance(days * 86400)
+        self.both.maintain()
+
+    @rule(outcome=outcomes, wait=st.sampled_from([0, 31]))
+    def run_again(self, outcome: Outcome, wait: int) -> None:
+        """Publish a job twice while it runs; retry it past the end of its time to live."""
+        options = {"task": "a_b", "queue": "deep", "ttl": 30, "priority": 8, "key": "again"}
+        self.both.publish([options])
+        for handle in self.both.consume(1, ["deep"], None, "consume"):
+            self.both.publish([options])  # its key is taken as long as it exists
+            self.both.end(handle, outcome)
+            self.both.control("retry", handle[0])
+        self.both.advance(wait)
+        self.both.maintain()
+
+    @rule(outcome=good_or_any)
+    def overstay(self, outcome: Outcome) -> None:
+        """Let a worker live and beat, but not end its run in time."""
+        self.both.publish([{"task": "a_b", "queue": "deep", "timeout": 5, "priority": 9}])
+        worker = self.both.start_worker({"a_b": {}}, [], ["deep"], None, 60)
+        handles = self.both.exchange(worker, [], 1, sleep=False)
+        self.both.advance(16)
+        self.both.maintain()
+        self.both.heartbeat(worker, [])
+        self.both.exchange(worker, [(h[1], h[2], outcome) for h in handles], 0, sleep=False)
+
+    @rule(count=st.integers(1, 3))
+    def lose_consumer(self, count: int) -> None:
+        self.both.consume(count, None, None, "consume")
+        self.both.advance(101)
+        self.both.maintain()
+
+    @rule(count=st.integers(1, 3), tasks=st.sets(tasks, min_size=1, max_size=3), by_sweep=st.booleans())
+    def lose_worker(self, count: int, tasks: set[str], by_sweep: bool) -> None:
+        worker = self.both.start_worker({task: {} for task in sorted(tasks)}, [], None, None, 5)
+        self.both.exchange(worker, [], count, sleep=True)
+        if by_sweep:
+            self.both.advance(6)
+            self.both.maintain()
+        else:
+            self.both.stop_worker(worker, crashed=True)
+
+    @rule(
+        task=tasks,
+        max_retries=st.integers(0, 2),
+        failures=st.integers(1, 4),
+        backoff=st.sampled_from([None, [0]]),
+    )
+    def fail_often(self, task: str, max_retries: int, failures: int, backoff: list[int] | None) -> None:
+        """Fail a job until its retries are used up, or by running into its timeout."""
+        options = {"task": task, "queue": "deep", "max_retries": max_retries, "timeout": 5}
+        self.both.publish([options if backoff is None else {**options, "backoff": backoff}])
+        for n in range(failures):
+            for handle in self.both.consume(1, ["deep"], None, "consume"):
+                if n % 2:
+                    self.both.advance(6)
+                    self.both.maintain()
+                else:
+                    self.both.end(handle, ["failed", "error", None, False])
+            self.both.advance(13)
+
+    @rule(deaths=st.integers(2, 4), max_retries=st.integers(0, 1))
+    def kill_often(self, deaths: int, max_retries: int) -> None:
+        """Let a job kill its workers."""
+        self.both.publish([{"task": "killer", "queue": "deep", "max_retries": max_retries, "backoff": [0]}])
+        for _ in range(deaths):
+            worker = self.both.start_worker({"killer": {}}, [], ["deep"], None, 5)
+            self.both.exchange(worker, [], 1, sleep=False)
+            self.both.stop_worker(worker, crashed=True)
+
+    @rule(options=given({}, {"queue": ["mail"], "priority": [5]}), count=st.integers(1, 2))
+    def park_and_adopt(self, options: dict[str, Any], count: int) -> None:
+        """Publish what nobody knows, look at it, then start somebody who does."""
+        self.both.start_worker({"axb": {}}, [], None, None, 15)
+        self.both.publish([{"task": "stray"}, {"task": "axb"}][:count])
+        self.both.maintain()
+        self.both.maintain()
+        self.both.check_reasons()
+        self.both.start_worker({"stray": options}, [], None, None, 15)
+
+    @rule(by_worker=st.booleans())
+    def register_late(self, by_worker: bool) -> None:
+        """Publish first, register the task later: what it declares counts for everybody."""
+        self.both.publish([{"task": "late"}])
+        declared = {"queue": "mail", "priority": 5, "result_ttl": 1000, "timeout": 100, "max_retries": 0}
+        worker = self.both.start_worker({"late": declared}, [], ["mail"], None, 15)
+        if by_worker:
+            for _, number, run in self.both.exchange(worker, [], 1, sleep=False):
+                self.both.exchange(worker, [(number, run, ["succeeded", None])], 0, sleep=False)
+            return
+        self.both.stop_worker(worker, crashed=False)
+        self.both.start_worker({"axb": {}}, [], None, None, 15)
+        self.both.maintain()
+        self.both.maintain()
+        for handle in self.both.consume(1, ["mail"], "late", "consume"):
+            self.both.heartbeat(None, [handle[2]])
+            self.both.end(handle, ["failed", "error", None, False])
+
+    @rule(topic=st.sampled_from(["a_b", "a_%", "%b"]))
+    def work_by_topic(self, topic: str) -> None:
+        """Take jobs by a topic, of which some look alike."""
+        self.both.publish([{"task": "axb", "queue": "deep"}, {"task": "a_b", "queue": "deep"}])
+        self.both.consume(2, ["deep"], topic, "consume_topic")
+
+    @rule(outcome=handed_in, beat=st.booleans(), by_worker=st.booleans())
+    def cancel_while_running(self, outcome: Outcome, beat: bool, by_worker: bool) -> None:
+        """Ask runs to stop, tell them, and let each end in its own way."""
+        worker = self.both.start_worker({"a_b": {}}, [], None, None, 15) if by_worker else None
+        self.both.publish([{"task": "a_b", "priority": 7}])
+        if worker is not None:
+            handles = self.both.exchange(worker, [], 1, sleep=False)
+        else:
+            handles = self.both.consume(1, None, None, "consume")
+        for handle in handles:
+            self.both.control("delete", handle[0])
+            self.both.control("retry", handle[0])
+            self.both.control("cancel", handle[0])
+            if beat:
+                self.both.heartbeat(worker, [handle[2]])
+            if worker is not None:
+                self.both.exchange(worker, [(handle[1], handle[2], outcome)], 0, sleep=False)
+            elif outcome[0] not in ("cancelled", "parked"):
+                self.both.end(handle, outcome)
+
+
+def machine_for(engine: Engine) -> type[RuleBasedStateMachine]:
+    """Return a machine whose every example runs on this engine."""
+
+    class OnEngine(Machine):
+        def __init__(self) -> None:
+            super().__init__(engine)
+
+    return OnEngine

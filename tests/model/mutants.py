@@ -1,0 +1,353 @@
+"""Seeded bugs: edits of the shipped functions, each of which the state machine must notice."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from howdah import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.model.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One bug: in a file of functions, `old` (which must be there `times`) becomes `new`."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    times: int = 1
+    quick: bool = False  # noticed within a few examples
+
+    @contextmanager
+    def installed(self, engine: Engine) -> Iterator[None]:
+        """Install the bug, and the true functions again."""
+        true = sql.read(f"functions/{self.file}")
+        assert true.count(self.old) == self.times, f"{self.name}: its place in {self.file} has changed"
+        engine.connection.execute(true.replace(self.old, self.new).encode())
+        try:
+            yield
+        finally:
+            engine.connection.execute(true.encode())
+
+
+_TIMED_OUT = "howdah.fail(v_run, 'timeout', 'not finished within its timeout', null, null, false, i_now)"
+
+MUTANTS = [
+    # the fence
+    Mutant(
+        "ack, nack, snooze and release look at no run id",
+        "34_finish",
+        "where r.id = v_id and (r.run_id = i_run_id or (i_run_id is null and r.worker_id is null))",
+        "where r.id = v_id",
+        quick=True,
+    ),
+    Mutant(
+        "a worker's run is ended without its run id",
+        "34_finish",
+        "(i_run_id is null and r.worker_id is null)",
+        "i_run_id is null",
+        quick=True,
+    ),
+    Mutant(
+        "exchange takes the success of a run that is not current",
+        "35_exchange",
+        "on r.id = g.id and r.run_id = g.run_id\n           for update of r",
+        "on r.id = g.id\n           for update of r",
+        quick=True,
+    ),
+    Mutant(
+        "exchange takes other outcomes of a run that is not current",
+        "35_exchange",
+        "where r.id = (v_outcome ->> 0)::bigint and r.run_id = (v_outcome ->> 1)::bigint",
+        "where r.id = (v_outcome ->> 0)::bigint",
+        quick=True,
+    ),
+    Mutant(
+        "a heartbeat extends every run, whatever its run id",
+        "37_workers",
+        "where r.run_id = any (i_run_ids) and r.worker_id is null and j.id = r.id",
+        "where r.worker_id is null and j.id = r.id",
+    ),
+    Mutant(
+        "a heartbeat without a worker extends a worker's runs",
+        "37_workers",
+        "where r.run_id = any (i_run_ids) and r.worker_id is null and j.id = r.id",
+        "where r.run_id = any (i_run_ids) and j.id = r.id",
+        quick=True,
+    ),
+    Mutant(
+        "a heartbeat of a lost run says nothing",
+        "37_workers",
+        "where e.run_id is null or n.verdict = 'cancel'",
+        "where n.verdict = 'cancel'",
+        quick=True,
+    ),
+    Mutant(
+        "a dead worker's exchange is accepted",
+        "37_workers",
+        "from howdah.worker w where w.id = i_worker_id;\n    if not found then",
+        "from howdah.worker w where w.id = i_worker_id;\n    if false then",
+        quick=True,
+    ),
+    Mutant(
+        "a run has its job's number",
+        "32_claim",
+        "nextval('howdah.run_seq') as run_id",
+        "m.id as run_id",
+        quick=True,
+    ),
+    # attempts and retries
+    Mutant(
+        "a claim counts no attempt",
+        "32_claim",
+        "m.attempt + 1 as attempt",
+        "m.attempt as attempt",
+        quick=True,
+    ),
+    Mutant(
+        "one retry too many",
+        "34_finish",
+        "i_run.attempt > v_retries then",
+        "i_run.attempt > v_retries + 1 then",
+        quick=True,
+    ),
+    Mutant("a final failure is retried", "34_finish", "if i_final or i_run.attempt", "if i_run.attempt"),
+    Mutant(
+        "nack knows no backoff",
+        "34_finish",
+        "howdah.seconds(howdah.retry_delay(i_run.attempt, v_backoff))",
+        "howdah.seconds(0)",
+        quick=True,
+    ),
+    Mutant(
+        "nack ignores the job's own backoff",
+        "34_finish",
+        "howdah.retry_delay(i_run.attempt, v_backoff)",
+        "howdah.retry_delay(i_run.attempt, null)",
+    ),
+    Mutant(
+        "snooze costs an attempt",
+        "34_finish",
+        "howdah.make_scheduled(v_run.id, v_run.attempt - 1,",
+        "howdah.make_scheduled(v_run.id, v_run.attempt,",
+        quick=True,
+    ),
+    Mutant(
+        "release costs an attempt",
+        "34_finish",
+        "howdah.make_ready(v_run.id, v_run.attempt - 1)",
+        "howdah.make_ready(v_run.id, v_run.attempt)",
+    ),
+    Mutant(
+        "being parked costs an attempt",
+        "35_exchange",
+        "i_run.attempt - 1, howdah.one_line(i_outcome ->> 4)",
+        "i_run.attempt, howdah.one_line(i_outcome ->> 4)",
+    ),
+    Mutant(
+        "retry keeps old attempts",
+        "36_control",
+        "returning 0 into v_attempt",
+        "returning f.attempt into v_attempt",
+    ),
+    Mutant(
+        "a rescue ignores max_retries",
+        "39_chores",
+        f"{_TIMED_OUT};\n        v_count := v_count + 1;\n    end loop;\n    for v_worker",
+        "howdah.make_scheduled(v_run.id, v_run.attempt, i_now);\n"
+        "        v_count := v_count + 1;\n    end loop;\n    for v_worker",
+        quick=True,
+    ),
+    Mutant(
+        "the first death counts as an attempt",
+        "37_workers",
+        "not f.forgiven) >= 2",
+        "not f.forgiven) >= 0",
+    ),
+    Mutant("deaths never count", "37_workers", "not f.forgiven) >= 2", "not f.forgiven) >= 99", quick=True),
+    Mutant(
+        "a worker that stops costs its jobs an attempt",
+        "37_workers",
+        "howdah.make_ready(v_run.id, v_run.attempt - 1)",
+        "howdah.make_ready(v_run.id, v_run.attempt)",
+        times=2,
+    ),
+    # order and choice of claims
+    Mutant(
+        "a paused queue is claimed",
+        "32_claim",
+        "and not exists (select from howdah.queue q where q.queue = l.queue and q.paused_at is not null)",
+        "",
+        quick=True,
+    ),
+    Mutant(
+        "last in, first out",
+        "32_claim",
+        "order by r.queue, r.priority, r.pos\n                         limit i_num",
+        "order by r.queue, r.priority, r.pos desc\n                         limit i_num",
+        quick=True,
+    ),
+    Mutant(
+        "low priorities first",
+        "32_claim",
+        "by lane.priority desc, lane.pos",
+        "by lane.priority, lane.pos",
+        quick=True,
+    ),
+    Mutant(
+        "queues by name", "32_claim", "by lane.priority desc, lane.pos", "by lane.priority desc, lane.queue"
+    ),
+    Mutant("a claim takes one more than asked", "32_claim", "limit i_num", "limit i_num + 1", 2, quick=True),
+    Mutant(
+        "a claim ignores its queues", "32_claim", "(i_queues is null or l.queue = any (i_queues))", "true"
+    ),
+    Mutant(
+        "a worker gets tasks that it does not know",
+        "32_claim",
+        "and (i_tasks is null or r.task = any (i_tasks) or r.task like any (i_patterns))",
+        "",
+        quick=True,
+    ),
+    Mutant(
+        "an underscore in a topic is a wildcard",
+        "12_input",
+        r"return replace(replace(i_topic, '\', '\\'), '_', '\_')",
+        "return i_topic",
+    ),
+    Mutant(
+        "a floor passes jobs that wait",
+        "38_cursor",
+        "least(coalesce(head.pos - 1, i_settled), i_settled) as floor",
+        "i_settled as floor",
+        quick=True,
+    ),
+    # time
+    Mutant(
+        "due before its time",
+        "39_chores",
+        "s.run_at <= i_now",
+        "s.run_at <= i_now + interval '10 s'",
+        2,
+        quick=True,
+    ),
+    Mutant(
+        "a due job is promoted twice",
+        "39_chores",
+        "delete from howdah.scheduled s using due d where s.ctid = d.row returning d.id, d.run_at, d.attempt",
+        "select d.id, d.run_at, d.attempt from due d",
+        quick=True,
+    ),
+    Mutant("a delay is ignored", "31_publish", "when p.delay > 0 then", "when false then"),
+    Mutant("a ttl is ignored", "39_chores", "where e.expires_at <= i_now order", "where false order"),
+    Mutant(
+        "a ttl ends a job that has started", "39_chores", "if v_attempt = 0 then", "if v_attempt >= 0 then"
+    ),
+    Mutant(
+        "a retried job is still under its old ttl",
+        "36_control",
+        "where j.id = v_id and e.expires_at = j.expires_at and e.id = v_id",
+        "where false",
+    ),
+    Mutant(
+        "a run past its timeout is not rescued",
+        "39_chores",
+        "where r.worker_id is null and r.deadline < i_now order",
+        "where false order",
+        quick=True,
+    ),
+    Mutant(
+        "a worker past its lease is not buried",
+        "39_chores",
+        "where b.beat_at + make_interval(secs => w.lease) < i_now order by w.id",
+        "where false order by w.id",
+        quick=True,
+    ),
+    Mutant(
+        "a live worker keeps a run for ever",
+        "39_chores",
+        "where r.worker_id is not null and r.deadline < i_now - interval '10 s'",
+        "where false",
+    ),
+    # endings
+    Mutant(
+        "a result is lost",
+        "34_finish",
+        "i_run.started_at, i_now, i_result,",
+        "i_run.started_at, i_now, null,",
+    ),
+    Mutant(
+        "exchange loses a result",
+        "35_exchange",
+        "m.started_at, i_now, m.result,",
+        "m.started_at, i_now, null,",
+    ),
+    Mutant(
+        "a run asked to stop is retried",
+        "34_finish",
+        "if howdah.cancel_wanted(i_run, i_now) then\n        return 'cancelled'",
+        "if false then\n        return 'cancelled'",
+    ),
+    Mutant("delete takes a running job without force", "36_control", "elsif i_force then", "elsif true then"),
+    Mutant(
+        "prune takes what was to be kept for ever",
+        "39_chores",
+        "or f.prune_at is null and f.state = 'succeeded'",
+        "or f.state = 'succeeded'",
+    ),
+    Mutant("failures are pruned like successes", "39_chores", "interval '30 days'", "interval '7 days'"),
+    Mutant(
+        "a key is used again while its job runs",
+        "31_publish",
+        "as id, p.key, coalesce(",
+        "as id, case when not exists (select from howdah.job j join howdah.running r on r.id = j.id\n"
+        "            where j.key = p.key) then p.key end as key, coalesce(",
+    ),
+    # tasks
+    Mutant(
+        "what is parked is never released",
+        "37_workers",
+        "where b.task = any (v_tasks) and b.kind in ('task', 'arguments')",
+        "where false",
+    ),
+    Mutant("unknown tasks are never parked", "39_chores", "if v_unknown = '{}' then", "if true then"),
+    Mutant(
+        "jobs published before their task was known stay where they were",
+        "37_workers",
+        "where r.task = any (v_tasks)",
+        "where false",
+    ),
+    Mutant(
+        "a task's queue is ignored", "31_publish", "coalesce(p.queue, t.queue) as queue", "p.queue as queue"
+    ),
+    Mutant(
+        "a task's max_retries is ignored",
+        "34_finish",
+        "coalesce(j.max_retries, t.max_retries, 3)",
+        "coalesce(j.max_retries, 3)",
+    ),
+    Mutant(
+        "a task's timeout is ignored by a plain heartbeat",
+        "37_workers",
+        "coalesce(j.timeout, t.timeout, 60)",
+        "coalesce(j.timeout, 60)",
+    ),
+    Mutant(
+        "a task's result_ttl is ignored by exchange",
+        "32_claim",
+        "(select t.result_ttl from howdah.task t where t.name = j.task)",
+        "null",
+    ),
+    Mutant(
+        "a parked job comes back to the wrong queue",
+        "33_consume",
+        "select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), nextval",
+        "select coalesce(j.queue, 'default'), coalesce(j.priority, 0), nextval",
+    ),
+]

@@ -1,0 +1,355 @@
+"""The engine's meaning in plain Python: a dictionary of jobs, a method for each function of the schema jobs.
+
+Nothing here knows SQL. What the engine chooses (numbers of jobs and runs, the jitter of a retry) is told to
+the model, which checks it; everything else it predicts.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from tests.model.vocabulary import (
+    DEFAULTS,
+    FINISHED,
+    FOR_EVER,
+    WAITING,
+    Job,
+    Outcome,
+    Refused,
+    Worker,
+    matches,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+
+class Reference:
+    """What the database must hold after the calls made so far."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.jobs: dict[int, Job] = {}
+        self.tasks: dict[str, dict[str, Any]] = {}
+        self.workers: dict[int, Worker] = {}
+        self.paused: set[str] = set()
+        self.lanes: set[tuple[str, int]] = set()
+        self.lost: dict[int, tuple[int, int, datetime]] = {}  # run: (job, worker, when)
+        self.drawn = 0
+
+    def option(self, job: Job, name: str) -> Any:
+        """Return an option of a job: its own, else its task's, else the default."""
+        for given in (job.options, self.tasks.get(job.task, {}), DEFAULTS):
+            if given.get(name) is not None:
+                return given[name]
+        return None
+
+    def after(self, seconds: float) -> datetime:
+        return self.now + timedelta(seconds=float(seconds))
+
+    def in_state(self, *states: str) -> list[Job]:
+        return [job for job in self.jobs.values() if job.state in states]
+
+    def find(self, job_id: str) -> Job:
+        found = [job for job in self.jobs.values() if job_id in (str(job.id), job.options.get("key"))]
+        if not found:
+            raise Refused("JB003")
+        return found[0]
+
+    # moves between states
+
+    def make_ready(self, job: Job, attempt: int) -> None:
+        self.drawn += 1
+        job.state, job.attempt, job.position = "ready", attempt, self.drawn
+        job.lane = (self.option(job, "queue"), self.option(job, "priority"))
+
+    def make_scheduled(self, job: Job, attempt: int, run_at: datetime) -> None:
+        job.state, job.attempt, job.run_at, job.jitter = "scheduled", attempt, run_at, None
+
+    def finish(self, job: Job, state: str, kind: str | None = None, result: Any = None) -> None:
+        if job.state != "running":
+            job.run = job.started = None
+        job.state, job.kind, job.result, job.finished_at, job.stop = state, kind, result, self.now, False
+        self.keep(job, self.option(job, "result_ttl" if state == "succeeded" else "failure_ttl"))
+
+    def keep(self, job: Job, seconds: float | None) -> None:
+        job.prune_at = None if seconds is None else FOR_EVER if seconds < 0 else self.after(seconds)
+
+    def stopped(self, job: Job) -> bool:
+        """End a run as cancelled when somebody asked for that."""
+        if job.stop:
+            self.finish(job, "cancelled", "revoked")
+        return job.state == "cancelled"
+
+    def fail(self, job: Job, kind: str, run_at: datetime | None = None, final: bool = False) -> None:
+        assert job.run is not None
+        job.failures[job.run] = (job.attempt, kind)
+        if self.stopped(job):
+            return
+        if final or job.attempt > self.option(job, "max_retries"):
+            self.finish(job, "failed", kind)
+        elif run_at is not None:
+            self.make_scheduled(job, job.attempt, max(run_at, self.now))
+        elif backoff := self.option(job, "backoff"):
+            self.make_scheduled(job, job.attempt, self.after(backoff[min(job.attempt, len(backoff)) - 1]))
+        else:
+            low = min(3 * 2 ** (min(job.attempt, 12) - 1), 3600)
+            self.make_scheduled(job, job.attempt, self.after(low))
+            job.jitter = (low, 1.25 * low)
+
+    def died(self, job: Job) -> None:
+        if sum(kind == "crash" for run, (_, kind) in job.failures.items() if run > job.forgiven) >= 2:
+            return self.fail(job, "crash")
+        assert job.run is not None
+        job.failures[job.run] = (job.attempt, "crash")
+        return self.hand_back(job)
+
+    def hand_back(self, job: Job) -> None:
+        if not self.stopped(job):
+            self.make_ready(job, job.attempt - 1)
+
+    # publishers
+
+    def publish(self, given: Sequence[Mapping[str, Any]], ids: Sequence[int]) -> list[tuple[int, str, bool]]:
+        """Publish; `ids` are the numbers that the engine gave. Answers (id, state, created)."""
+        answer = []
+        for options, number in zip(given, ids, strict=True):
+            key = options.get("key")
+            twin = [job for job in self.jobs.values() if key is not None and job.options.get("key") == key]
+            answer.append((twin[0].id, twin[0].state, False) if twin else self._add(dict(options), number))
+        return answer
+
+    def _add(self, options: dict[str, Any], number: int) -> tuple[int, str, bool]:
+        assert number not in self.jobs
+        task = str(options.pop("task"))
+        registered = self.tasks.get(task, {})
+        options |= {name: value for name, value in registered.items() if options.get(name) is None}
+        job = self.jobs[number] = Job(number, task, options)
+        job.run_at, delay = options.get("scheduled_at"), options.get("delay") or 0
+        if delay > 0:
+            job.run_at = self.after(delay)
+        self.make_ready(job, 0)
+        if job.run_at is not None and job.run_at > self.now:
+            job.state = "scheduled"
+        if (ttl := options.get("ttl")) is not None:
+            job.expires_at = self.after(ttl)
+        return number, job.state, True
+
+    # claims
+
+    def claim(
+        self, count: int, worker: int | None, wanted: Callable[[Job], bool], queues: Sequence[str] | None
+    ) -> list[Job]:
+        heads: dict[tuple[str, int], int] = {}
+        for job in self.in_state("ready"):
+            if job.lane[0] not in self.paused and (queues is None or job.lane[0] in queues):
+                heads[job.lane] = min(job.position, heads.get(job.lane, job.position))
+        ordered = [job for job in self.in_state("ready") if job.lane in heads and wanted(job)]
+        ordered.sort(key=lambda job: (-job.lane[1], heads[job.lane], job.position))
+        for job in ordered[:count]:
+            job.state, job.attempt, job.run, job.worker = "running", job.attempt + 1, None, worker
+            job.started, job.deadline = self.now, self.after(self.option(job, "timeout"))
+            job.result_ttl = self.option(job, "result_ttl")
+        return ordered[:count]
+
+    def consume(self, count: int, queues: Sequence[str] | None, topic: str | None) -> list[Job]:
+        """Claim for a plain consumer; the caller fills in the numbers of the runs."""
+        self.rescue()
+        self.expire()
+        self.promote()
+
+        def wanted(job: Job) -> bool:
+            return matches(topic, job.task)
+
+        claimed = self.claim(count, None, wanted, queues)
+        parked = [
+            job
+            for job in sorted(self.in_state("blocked"), key=lambda job: job.id)
+            if job.kind == "task" and wanted(job) and self.option(job, "queue") not in self.paused
+            if queues is None or self.option(job, "queue") in queues
+        ]
+        for job in parked[: count - len(claimed)]:
+            self.make_ready(job, job.attempt)
+        return claimed + self.claim(count - len(claimed), None, wanted, queues)
+
+    # the ends of runs
+
+    def current(self, job_id: str, run: int | None) -> Job:
+        """Return the job of a run that is current, or refuse."""
+        job = self.find(job_id)
+        if job.state == "running" and (run == job.run or (run is None and job.worker is None)):
+            return job
+        raise Refused("JB006" if run is None and job.state == "running" else "JB002")
+
+    def end(self, job: Job, outcome: Outcome) -> None:
+        """Take in one outcome of a current run, in the form that exchange takes it."""
+        match outcome:
+            case ["succeeded", result]:
+                self.finish(job, "succeeded", result=result)
+            case ["failed", kind, delay, final]:
+                self.fail(job, kind, None if delay is None else self.after(delay), final)
+            case ["cancelled"]:
+                self.finish(job, "cancelled", "revoked")
+            case _ if self.stopped(job):
+                pass
+            case ["snoozed", delay]:
+                self.make_scheduled(job, job.attempt - 1, self.after(delay))
+            case ["released"]:
+                self.make_ready(job, job.attempt - 1)
+            case ["parked", kind]:
+                job.state, job.kind, job.attempt = "blocked", kind, job.attempt - 1
+
+    def exchange(
+        self, worker_id: int, outcomes: Sequence[tuple[int, int, Outcome]], count: int
+    ) -> tuple[set[int], list[Job]]:
+        """Take in outcomes, tick and claim; answers the runs that were lost and what was claimed."""
+        if worker_id not in self.workers:
+            raise Refused("JB007")
+        taken, order = set(), sorted(outcomes, key=lambda item: (item[2][0] != "succeeded", item[0]))
+        for number, run, outcome in order:
+            job = self.jobs.get(number)
+            if job is not None and job.state == "running" and job.run == run:
+                self.end(job, outcome)
+                if job.state == "succeeded":
+                    self.keep(job, job.result_ttl)
+                taken.add(run)
+        self.promote()
+        self.expire()
+        self.park()
+        worker = self.workers[worker_id]
+        claimed = self.claim(
+            count,
+            worker_id,
+            lambda job: matches(worker.topic, job.task) and worker.knows(job.task),
+            worker.queues,
+        )
+        return {run for _, run, _ in outcomes} - taken, claimed
+
+    def heartbeat(self, worker_id: int | None, runs: Iterable[int]) -> list[tuple[int, str]]:
+        """Extend a worker's lease or plain runs; answers verdicts."""
+        if worker_id is not None and worker_id not in self.workers:
+            raise Refused("JB007")
+        running = {job.run: job for job in self.in_state("running") if job.run and job.worker == worker_id}
+        verdicts = {run: "cancel" for run, job in running.items() if job.stop}
+        if worker_id is not None:
+            self.workers[worker_id].beat = self.now
+            verdicts |= {run: "lost" for run, (_, owner, _) in self.lost.items() if owner == worker_id}
+            return sorted(verdicts.items())
+        for run in set(runs) & set(running):
+            running[run].deadline = self.after(self.option(running[run], "timeout"))
+        return sorted(
+            (run, verdicts.get(run, "lost")) for run in set(runs) if run in verdicts or run not in running
+        )
+
+    # control
+
+    def cancel(self, job_id: str) -> Job:
+        job = self.find(job_id)
+        if job.state in WAITING:
+            self.finish(job, "cancelled", "revoked")
+        job.stop = job.state == "running"
+        return job
+
+    def retry(self, job_id: str) -> Job:
+        job = self.find(job_id)
+        if job.state == "running":
+            raise Refused("JB004")
+        if job.state in FINISHED:
+            job.expires_at, job.forgiven = None, max(job.failures, default=0)
+        if job.state != "ready":
+            self.make_ready(job, job.attempt if job.state in WAITING else 0)
+        return job
+
+    def delete(self, job_id: str, force: bool) -> Job:
+        job = self.find(job_id)
+        if job.state == "running" and not force:
+            raise Refused("JB004")
+        if job.state == "running":
+            self.lose(job)
+        return self.jobs.pop(job.id)
+
+    def lose(self, job: Job) -> None:
+        """Tell a worker that a run is no longer its own."""
+        if job.worker is not None and job.run is not None:
+            self.lost[job.run] = (job.id, job.worker, self.now)
+
+    # workers
+
+    def worker_started(self, number: int, worker: Worker, options: Mapping[str, dict[str, Any]]) -> None:
+        self.workers[number] = worker
+        self.tasks |= options
+        blocked = [job for job in self.in_state("blocked") if worker.knows(job.task)]
+        misplaced = [
+            job
+            for job in self.in_state("ready")
+            if job.task in options and job.lane != (self.option(job, "queue"), self.option(job, "priority"))
+        ]
+        for job in sorted(misplaced, key=lambda job: job.id) + sorted(blocked, key=lambda job: job.id):
+            self.make_ready(job, job.attempt)
+
+    def worker_stopped(self, number: int, crashed: bool) -> int:
+        self.workers.pop(number, None)
+        runs = sorted(
+            (job for job in self.in_state("running") if job.worker == number), key=lambda job: job.run or 0
+        )
+        for job in runs:
+            (self.died if crashed else self.hand_back)(job)
+        self.lost = {run: lost for run, lost in self.lost.items() if lost[1] != number}
+        return len(runs)
+
+    # chores
+
+    def rescue(self) -> None:
+        for job in self.in_state("running"):
+            if job.worker is None and job.deadline is not None and job.deadline < self.now:
+                self.fail(job, "timeout")
+        for number, worker in sorted(self.workers.items()):
+            if worker.beat + timedelta(seconds=worker.lease) < self.now:
+                self.worker_stopped(number, crashed=True)
+
+    def rescue_overdue(self) -> None:
+        for job in self.in_state("running"):
+            if job.worker is not None and job.deadline is not None and job.deadline < self.after(-10):
+                self.fail(job, "timeout")
+                self.lose(job)
+
+    def expire(self) -> None:
+        for job in self.jobs.values():
+            if job.expires_at is not None and job.expires_at <= self.now:
+                job.expires_at = None
+                if job.state in WAITING and job.attempt == 0:
+                    self.finish(job, "cancelled", "ttl")
+
+    def promote(self) -> None:
+        due = [job for job in self.in_state("scheduled") if job.run_at is not None and job.run_at <= self.now]
+        for job in sorted(due, key=lambda job: (job.run_at, job.id)):
+            self.make_ready(job, job.attempt)
+
+    def park(self) -> None:
+        """Put aside what no worker knows; lanes that appeared since the last tick wait for the next one."""
+        for job in self.in_state("ready") if self.workers else []:
+            if job.lane in self.lanes and not any(worker.knows(job.task) for worker in self.workers.values()):
+                job.state, job.kind = "blocked", "task"
+        self.lanes |= {job.lane for job in self.in_state("ready")}
+
+    def prune(self, older_than: timedelta | None) -> int:
+        old = [job for job in self.in_state(*FINISHED) if self._pruned_at(job, older_than) <= self.now]
+        for job in old:
+            del self.jobs[job.id]
+        return len(old)
+
+    def _pruned_at(self, job: Job, older_than: timedelta | None) -> datetime:
+        assert job.finished_at is not None
+        kept = older_than if older_than is not None else timedelta(days=7 if job.state == "succeeded" else 30)
+        return job.prune_at or job.finished_at + kept
+
+    def maintain(self) -> None:
+        self.rescue()
+        self.rescue_overdue()
+        self.expire()
+        self.promote()
+        self.park()
+        self.prune(None)
+        self.lost = {run: lost for run, lost in self.lost.items() if lost[2] >= self.now - timedelta(hours=1)}

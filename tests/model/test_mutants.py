@@ -1,0 +1,48 @@
+"""The state machine notices seeded bugs: a machine that misses one proves nothing about the engine."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import Phase
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.model.conftest import profile
+from tests.model.machine import machine_for
+from tests.model.mutants import MUTANTS, Mutant
+
+if TYPE_CHECKING:
+    from tests.model.engine import Engine
+
+EXAMPLES = 1000
+
+
+def notices(engine: Engine, mutant: Mutant) -> bool:
+    """Return whether engine and model disagree; another error is the mutant's own mistake and propagates."""
+    with mutant.installed(engine):
+        try:
+            run_state_machine_as_test(machine_for(engine), settings=profile(EXAMPLES, (Phase.generate,)))
+        except AssertionError:
+            return True
+    return False
+
+
+@pytest.mark.model
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_the_machine_notices(mutant: Mutant, engine: Engine) -> None:
+    assert notices(engine, mutant), f"survived: {mutant.name}"
+
+
+@pytest.mark.postgres(18)
+@pytest.mark.timeout(600)
+def test_the_machine_notices_some_seeded_bugs(engine: Engine) -> None:
+    for mutant in random.sample([mutant for mutant in MUTANTS if mutant.quick], 4):
+        assert notices(engine, mutant), f"survived: {mutant.name}"
+
+
+def test_every_seeded_bug_has_a_name_of_its_own_and_changes_something() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 24
+    assert all(mutant.old != mutant.new for mutant in MUTANTS)
