@@ -74,7 +74,7 @@ def script(applied: Collection[str] = ()) -> str:
 
 
 def _steps(applied: dict[str, str]) -> list[str]:
-    """Decide what is due: missing numbers, then the functions when their digest differs or a table changed."""
+    """Decide what is due: missing numbers, then the functions when they or a table changed."""
     missing = [name for name in sql.migrations() if name not in applied]
     return [*missing, "functions"] if missing or applied.get("functions") != sql.digest() else []
 
