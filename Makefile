@@ -3,7 +3,8 @@
 #   make demo [DIR=folder]   lines, words and SHA-256 of every file below DIR, counted by jobs
 #   make test                all tests, in parallel, on every PostgreSQL that is installed
 #   make check               format, lint, types, layers, generated files
-#   make model               the long forms of the model, race and plan tests
+#   make model               the long form of the model tests
+#   make long                what takes an hour: all pairs at all isolation levels, storms, a million jobs
 #   make bench-first         first numbers: drain, publish, latency
 #   make clean               remove what these targets made
 
@@ -11,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check format model bench-first setup clean
+.PHONY: help demo test check format model long bench-first setup clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -34,6 +35,9 @@ format: $(READY)
 
 model: $(READY)
 	@scripts/model
+
+long: $(READY)
+	@scripts/long
 
 bench-first: $(READY)
 	@$(BIN)/python bench/first_numbers.py

@@ -19,16 +19,6 @@ STEPS = int(os.environ.get("HOWDAH_MODEL_STEPS", "20"))
 EXAMPLES = int(os.environ.get("HOWDAH_MODEL_EXAMPLES", "1000"))
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long forms out of a run that does not choose by marks."""
-    if config.option.markexpr:
-        return
-    long = [item for item in items if item.get_closest_marker("model")]
-    if long:
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
-
-
 def profile(examples: int, phases: tuple[Phase, ...] = tuple(Phase)) -> settings:
     """Settings of a run of the machine: random each time, with the blob that repeats a failure."""
     return settings(

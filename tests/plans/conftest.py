@@ -16,16 +16,6 @@ if TYPE_CHECKING:
     from tests.fixtures.database import Administrator, Database
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long forms out of a run that does not choose by marks."""
-    if config.option.markexpr:
-        return
-    long = [item for item in items if item.get_closest_marker("model")]
-    if long:
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
-
-
 @dataclass(frozen=True, slots=True)
 class Crowd:
     """A database with `count` jobs each in ready, scheduled, finished and blocked, numbered in this order."""
@@ -42,7 +32,7 @@ class Crowd:
 
 @pytest.fixture(
     scope="session",
-    params=[100_000, pytest.param(1_000_000, marks=[pytest.mark.model, pytest.mark.timeout(600)])],
+    params=[100_000, pytest.param(1_000_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])],
     ids=["100k", "1M"],
 )
 def crowd(

@@ -15,16 +15,6 @@ if TYPE_CHECKING:
     from tests.fixtures.database import Administrator, Database
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long forms out of a run that does not choose by marks."""
-    if config.option.markexpr:
-        return
-    long = [item for item in items if item.get_closest_marker("model")]
-    if long:
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
-
-
 @pytest.fixture(scope="session")
 def arena(administrator: Administrator, template: Database) -> Iterator[Arena]:
     """Two sessions and a referee on a database of this test worker."""

@@ -2,7 +2,7 @@
 
 The first call's transaction is open when the second call starts; then it commits, is rolled back or loses its
 backend. The normal run plays every pair from every state once at READ COMMITTED, with a commit or a rollback,
-and a sample of the rest, the same in every run; `-m model` plays everything.
+and a sample of the rest, the same in every run; `-m long` plays everything.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def test_two_calls_that_meet_end_as_in_some_order_of_them(arena: Arena, state: s
     _check(arena, _sample(state, first))
 
 
-@pytest.mark.model
+@pytest.mark.long
 @pytest.mark.parametrize("first", MOVES)
 @pytest.mark.parametrize("state", STATES)
 def test_two_calls_that_meet_end_as_in_some_order_of_them_at_every_isolation_level(

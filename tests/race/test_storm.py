@@ -129,7 +129,7 @@ def test_everything_published_and_committed_in_a_storm_is_claimed_exactly_once(
     _rage(sql, database, 6)
 
 
-@pytest.mark.model
+@pytest.mark.long
 def test_everything_published_and_committed_in_a_long_storm_is_claimed_exactly_once(
     sql: Session, database: Database
 ) -> None:
