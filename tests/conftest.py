@@ -3,7 +3,8 @@
 `cluster` (a server per worker) → `template` (migrated once) → `database` (a clone per test) → `sql`,
 `sessions`, `clock`. `pytest --postgres 18|16|15` chooses the server.
 
-Long forms are marked `model` (minutes) or `long` (an hour) and run only when a run chooses by marks: `-m model`.
+Long forms are marked `model` (minutes) or `long` (an hour) and run only when a run chooses by marks:
+`-m model`.
 """
 
 from __future__ import annotations

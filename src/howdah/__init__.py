@@ -1,7 +1,9 @@
 """Howdah: jobs, schedules and workflows that live in PostgreSQL."""
 
-from howdah.app import Howdah
-from howdah.context import Context, current_job
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from howdah.errors import (
     ConfigurationError,
     DatabaseError,
@@ -26,13 +28,18 @@ from howdah.errors import (
     WorkerUnknown,
     WrongState,
 )
-from howdah.job import Job
-from howdah.retry import Cancel, Retry, Snooze
-from howdah.tasks import Task, Tasks
+
+if TYPE_CHECKING:
+    from howdah.app import Howdah
+    from howdah.context import Context, current_job
+    from howdah.job import ConsumedJob, Job
+    from howdah.retry import Cancel, Retry, Snooze
+    from howdah.tasks import Task, Tasks
 
 __all__ = [
     "Cancel",
     "ConfigurationError",
+    "ConsumedJob",
     "Context",
     "DatabaseError",
     "DatabaseUnavailable",
@@ -63,3 +70,29 @@ __all__ = [
     "WrongState",
     "current_job",
 ]
+
+# A module is imported when the first of its names is asked for: `import howdah` costs next to nothing.
+_HOMES = {
+    "howdah.app": ("Howdah",),
+    "howdah.context": ("Context", "current_job"),
+    "howdah.job": ("ConsumedJob", "Job"),
+    "howdah.retry": ("Cancel", "Retry", "Snooze"),
+    "howdah.tasks": ("Task", "Tasks"),
+}
+
+
+if not TYPE_CHECKING:  # a type checker shall refuse a name that is not there
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        for home, names in _HOMES.items():
+            if name in names:
+                value: object = getattr(import_module(home), name)
+                globals()[name] = value
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

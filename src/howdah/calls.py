@@ -1,8 +1,7 @@
 """One pure function per function of the schema `jobs`: its arguments and how its rows are read.
 
-A `Call` says nothing about how it is executed. A driver renders it as a statement; `Call.body` is the
-same call as the JSON object that PostgREST takes. Arguments that were not given are left out, so that
-defaults exist once, in the database.
+A `Call` says nothing about how it is executed: a driver renders a statement, PostgREST takes its `body`.
+Arguments that were not given are left out, so that defaults exist once, in the database.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from howdah.models import (
     ExchangeAnswer,
     Failure,
     JobRow,
+    LogLine,
     Outcome,
     PublishedJob,
     Statistic,
@@ -45,6 +45,8 @@ class Call(Generic[T]):
     function: str
     arguments: Mapping[str, Any]
     decode: Callable[[Rows], T]
+    # Whether its rows hold JSON, which a caller's own connection may decode in its own way.
+    holds_json: bool = False
 
     @property
     def body(self) -> dict[str, Any]:
@@ -123,6 +125,14 @@ def _mappings(rows: Rows) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
+def _plain_rows(rows: Rows) -> list[dict[str, Any]]:
+    return [{name: _number(value) for name, value in row.items()} for row in rows]
+
+
+def _log_lines(rows: Rows) -> list[LogLine]:
+    return [LogLine(*(row[name] for name in ("n", "at", "run_id", "level", "message"))) for row in rows]
+
+
 _answer_decoder = msgspec.json.Decoder(ExchangeAnswer)
 
 
@@ -161,7 +171,7 @@ def consume(
     number: int = 1, *, topic: str | None = None, queues: Sequence[str] | None = None
 ) -> Call[list[JobRow]]:
     """Claim up to `number` jobs."""
-    return Call("consume", _given(num=number, topic=topic, queues=_names(queues)), _jobs)
+    return Call("consume", _given(num=number, topic=topic, queues=_names(queues)), _jobs, holds_json=True)
 
 
 def ack(job_id: str, result: Document | None = None, *, run_id: int | None = None) -> Call[ChangedJob]:
@@ -232,12 +242,17 @@ def resume_queue(queue: str) -> Call[None]:
     return Call("resume_queue", _given(queue=queue), _nothing)
 
 
+def purge_queue(queue: str, limit: int | None = None) -> Call[int]:
+    """Delete waiting jobs of a queue, a bounded number a call."""
+    return Call("purge_queue", _given(queue=queue, limit=limit), _scalar)
+
+
 # ── Looking ──
 
 
 def get(job_id: str) -> Call[JobRow | None]:
     """Look at one job."""
-    return Call("get", _given(job_id=job_id), _job_or_none)
+    return Call("get", _given(job_id=job_id), _job_or_none, holds_json=True)
 
 
 def list_jobs(
@@ -248,7 +263,7 @@ def list_jobs(
     limit: int | None = None,
 ) -> Call[list[JobRow]]:
     """Look at the newest jobs."""
-    return Call("list", _given(state=state, queue=queue, task=task, limit=limit), _jobs)
+    return Call("list", _given(state=state, queue=queue, task=task, limit=limit), _jobs, holds_json=True)
 
 
 def failures(job_id: str) -> Call[list[Failure]]:
@@ -266,9 +281,34 @@ def stats() -> Call[list[Statistic]]:
     return Call("stats", {}, _statistics)
 
 
-def unfinished(queues: Sequence[str] | None = None) -> Call[int]:
+def logs(job_id: str, after: int = 0, limit: int | None = None) -> Call[list[LogLine]]:
+    """Read what a job's runs have logged, beyond line number `after`, oldest first."""
+    return Call("logs", _given(job_id=job_id, after=after or None, limit=limit), _log_lines)
+
+
+def list_queues() -> Call[list[dict[str, Any]]]:
+    """Look at the queues that hold unfinished jobs or are paused."""
+    return Call("list_queues", {}, _plain_rows)
+
+
+def list_workers() -> Call[list[dict[str, Any]]]:
+    """Look at the registered workers."""
+    return Call("list_workers", {}, _plain_rows)
+
+
+def list_tasks() -> Call[list[dict[str, Any]]]:
+    """Look at the tasks that workers have registered."""
+    return Call("list_tasks", {}, _plain_rows)
+
+
+def unfinished(queues: Sequence[str] | None = None, topic: str | None = None) -> Call[int]:
     """Count the jobs that are ready or running anywhere."""
-    return Call("unfinished", _given(queues=_names(queues)), _scalar)
+    return Call("unfinished", _given(queues=_names(queues), topic=topic), _scalar)
+
+
+def left_over(queues: Sequence[str] | None = None, topic: str | None = None) -> Call[list[dict[str, Any]]]:
+    """Count the unfinished jobs that no worker can start now, by reason."""
+    return Call("left_over", _given(queues=_names(queues), topic=topic), _mappings)
 
 
 def version() -> Call[str | None]:
@@ -331,6 +371,16 @@ def worker_stopped(worker_id: int, *, crashed: bool | None = None) -> Call[int]:
 def heartbeat(worker_id: int, run_ids: Sequence[int]) -> Call[list[Verdict]]:
     """Extend a worker's lease; learn which runs are lost or to be cancelled."""
     return Call("heartbeat", _given(worker_id=worker_id, run_ids=list(run_ids)), _verdicts)
+
+
+def reconcile(worker_id: int, held: Sequence[int]) -> Call[int]:
+    """Give back a worker's runs other than those it holds; the answer is how many."""
+    return Call("reconcile", {"i_worker_id": worker_id, "i_held": list(held)}, _scalar)
+
+
+def log(job_id: str, run_id: int, lines: Document) -> Call[None]:
+    """Add lines, `[[level, message], …]`, to the log of a running job."""
+    return Call("log", {"i_job_id": job_id, "i_run_id": run_id, "i_lines": lines}, _nothing)
 
 
 _outcome_encoder = msgspec.json.Encoder()

@@ -7,16 +7,22 @@ import os
 import threading
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
+
+from howdah.errors import ConfigurationError
+from howdah.twins import refuse_inside_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from howdah.drivers.pool import Pool
+    from howdah.drivers.pool import Opener, Pool
+    from howdah.drivers.pool_sync import SyncPool
     from howdah.embedded import Server
     from howdah.settings import Settings
 
-__all__ = ["TEMPORARY", "Connections", "Database", "resolve_dsn"]
+__all__ = ["TEMPORARY", "Connections", "Database", "DriverName", "resolve_dsn"]
+
+DriverName = Literal["asyncpg", "psycopg"]
 
 TEMPORARY = ":temporary:"
 
@@ -37,7 +43,8 @@ class Database:
     def __init__(self, argument: str | None, settings: Settings) -> None:
         self._given = resolve_dsn(argument, settings)
         self._data = Path(settings.data) if settings.data else None
-        self._lock = threading.Lock()
+        # By process: the lock that a fork finds held stays held in the child.
+        self._locks: dict[int, threading.Lock] = {}
         self._server: Server | None = None
         self._found: tuple[int, str] | None = None
 
@@ -56,18 +63,21 @@ class Database:
         known = self.known
         if known is not None:
             return known
-        with self._lock:
+        with self._lock():
             if self._found is None or self._found[0] != os.getpid():
                 self._found = (os.getpid(), self._start())
             return self._found[1]
 
     def release(self) -> None:
         """Let go of the embedded server, if it was used; the last one out stops it."""
-        with self._lock:
+        with self._lock():
             server, self._server = self._server, None
             if server is not None:
                 self._found = None
                 server.release()
+
+    def _lock(self) -> threading.Lock:
+        return self._locks.setdefault(os.getpid(), threading.Lock())
 
     def _start(self) -> str:
         from howdah import embedded
@@ -84,10 +94,18 @@ class Database:
 
 
 class Connections:
-    """One pool for each event loop: loops come and go with every `asyncio.run`, and processes fork."""
+    """One pool for each event loop, and one for all threads without one.
 
-    def __init__(self, database: Database) -> None:
+    Loops come and go with every `asyncio.run`, and processes fork.
+    """
+
+    def __init__(self, database: Database, driver: DriverName = "asyncpg") -> None:
+        if driver not in get_args(DriverName):
+            raise ConfigurationError(f"there is no driver {driver!r}", field="driver")
         self._database = database
+        self._driver = driver
+        # By process: a child must neither use nor close its parent's. No lock, which a fork could leave held.
+        self._sync_pools: dict[int, SyncPool] = {}
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPool] = (
             weakref.WeakKeyDictionary()
         )
@@ -110,6 +128,23 @@ class Connections:
         if held is not None and held.process == os.getpid():
             await held.keeper.aclose()
 
+    def pool_sync(self) -> SyncPool:
+        """Return the pool of the `*_sync` methods. Raises `ServerUnavailable`, `InsideEventLoop`."""
+        refuse_inside_loop()
+        pool = self._sync_pools.get(os.getpid())
+        if pool is None:
+            from howdah.drivers.pool_sync import SyncPool
+
+            pool = self._sync_pools.setdefault(os.getpid(), SyncPool(self._database.dsn()))
+        return pool
+
+    def close_sync(self) -> None:
+        """Close the connections of the `*_sync` methods. Raises `InsideEventLoop`."""
+        refuse_inside_loop()
+        pool = self._sync_pools.pop(os.getpid(), None)
+        if pool is not None:
+            pool.close()
+
     async def _opened(self, loop: asyncio.AbstractEventLoop, dsn: str) -> Pool:
         held = self._pools.get(loop)
         if held is not None:
@@ -119,7 +154,7 @@ class Connections:
             self._inherited.append(held)
         from howdah.drivers.pool import Pool
 
-        pool = Pool(dsn)
+        pool = Pool(dsn, open_connection=_opener(self._driver))
         keeper = self._until_the_loop_ends(loop, pool)
         self._pools[loop] = _LoopPool(pool, keeper)
         await anext(keeper)
@@ -135,6 +170,16 @@ class Connections:
         finally:
             self._pools.pop(loop, None)
             await pool.close()
+
+
+def _opener(driver: DriverName) -> Opener:
+    if driver == "psycopg":
+        from howdah.drivers.psycopg import open_psycopg_connection
+
+        return open_psycopg_connection
+    from howdah.drivers.asyncpg import open_connection
+
+    return open_connection
 
 
 class _LoopPool:

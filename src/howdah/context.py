@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from howdah import json
+from howdah.errors import ConfigurationError, InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+
+    from psycopg import AsyncConnection
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
+
+    from howdah.calls import Call
     from howdah.models import ClaimedJob
 
-__all__ = ["Context", "RunningJob", "current_job", "entered"]
+__all__ = [
+    "Context",
+    "Lifespan",
+    "Middleware",
+    "RunningJob",
+    "Surroundings",
+    "TaskConnection",
+    "current_job",
+    "entered",
+]
+
+T = TypeVar("T")
 
 _log = logging.getLogger("howdah.task")
 _current: ContextVar[ClaimedJob | None] = ContextVar("howdah_current_job", default=None)
@@ -100,26 +122,205 @@ class RunningJob:
 _body_not_decoded = object()
 
 
+class Surroundings(Protocol):
+    """What a context reaches through to; the worker has one for each run."""
+
+    @property
+    def resources(self) -> Mapping[str, Any]:
+        """What the app's lifespan yielded."""
+        ...
+
+    async def open(self, form: str) -> Any:
+        """Return the connection of the run's transaction, in the event loop."""
+        ...
+
+    def open_in_thread(self, form: str) -> Any:
+        """Return the connection of the run's transaction, in a thread."""
+        ...
+
+    async def execute(self, call: Call[T]) -> T:
+        """Execute a call in the run's transaction on asyncpg."""
+        ...
+
+    def write(self, level: int, message: str) -> None:
+        """Keep a line with the job."""
+        ...
+
+
 class Context:
-    """Handed to a task that has a parameter annotated `Context`.
+    """Handed to a task that has a parameter annotated `Context`, and to middleware.
 
     >>> async def import_file(ctx: Context, path: str) -> None:
     ...     ctx.log("attempt %s of job %s", ctx.attempt, ctx.job.job_id)
+    ...     await ctx.connection.execute("insert into imported values ($1)", path)
     """
 
-    __slots__ = ("job",)
+    __slots__ = ("_surroundings", "job")
 
-    def __init__(self, job: RunningJob) -> None:
-        self.job = job
+    def __init__(self, job: RunningJob, surroundings: Surroundings | None = None) -> None:
+        self.job: RunningJob = job
+        self._surroundings = surroundings
 
     @property
     def attempt(self) -> int:
         """1 for the first attempt."""
         return self.job.attempt
 
-    def log(self, message: str, *values: object, level: int = logging.INFO) -> None:
-        """Write a line to the logger `howdah.task`, with the job's id in front of it."""
-        _log.log(level, "[%s %s] " + message, self.job.task, self.job.job_id, *values)
+    @property
+    def resources(self) -> Mapping[str, Any]:
+        """What the app's lifespan yielded when this worker process started."""
+        return {} if self._surroundings is None else self._surroundings.resources
+
+    @property
+    def connection(self) -> Any:
+        """A connection inside a transaction that commits together with the job's completion, or not at all.
+
+        In an `async def` task it is a `TaskConnection`, which speaks as asyncpg's connection does; in a
+        `def` task a `psycopg.Connection`. It is opened at first use. When the task ends well, the worker
+        records its result in the same transaction and commits; when it fails, is retried, snoozed or
+        cancelled, or has lost its lease, everything is rolled back. For other drivers see `psycopg` and
+        `session`; a run has one transaction, so it uses one of them. Do not commit yourself.
+
+        Raises `DatabaseUnavailable`, `LeaseLost` in a thread whose run has ended, `ConfigurationError`
+        outside of a worker.
+
+        >>> async def pay(ctx: Context, order: int) -> None:
+        ...     await ctx.connection.execute("update orders set paid = true where id = $1", order)
+        """
+        if _in_event_loop():
+            return TaskConnection(self._inside())
+        return self._inside().open_in_thread("thread")
+
+    async def psycopg(self) -> AsyncConnection[Any]:
+        """Return the transaction of `connection` as psycopg's asynchronous connection.
+
+        >>> async def pay(ctx: Context, order: int) -> None:
+        ...     connection = await ctx.psycopg()
+        ...     await connection.execute("update orders set paid = true where id = %s", [order])
+        """
+        connection: AsyncConnection[Any] = await self._inside().open("psycopg")
+        return connection
+
+    async def session(self) -> AsyncSession:
+        """Return the transaction of `connection` as a SQLAlchemy `AsyncSession`.
+
+        Its `commit()` writes what it holds and is made final by the task's completion.
+
+        >>> async def pay(ctx: Context, order: int) -> None:
+        ...     session = await ctx.session()
+        ...     session.add(Payment(order=order))
+        """
+        session: AsyncSession = await self._inside().open("session")
+        return session
+
+    def session_sync(self) -> Session:
+        """Do what `session` does, for a `def` task: return a SQLAlchemy `Session`.
+
+        >>> def pay(ctx: Context, order: int) -> None:
+        ...     ctx.session_sync().add(Payment(order=order))
+        """
+        session: Session = self._inside().open_in_thread("thread session")
+        return session
+
+    def log(self, message: str, *values: object, level: int | str = logging.INFO) -> None:
+        """Write a line to the logger `howdah.task` and to the job's own log, which `howdah show ID` prints.
+
+        `level`: one of logging's, as number or name. The newest thousand lines of a job are kept; a line that
+        cannot be kept does not fail the job. Never waits.
+
+        >>> def import_file(ctx: Context, path: str) -> None:
+        ...     ctx.log("%s has no header", path, level="warning")
+        """
+        number = _level(level)
+        text = _formatted(message, values)
+        _log.log(number, "[%s %s] %s", self.job.task, self.job.job_id, text)
+        if self._surroundings is not None:
+            self._surroundings.write(number, text)
+
+    def _inside(self) -> Surroundings:
+        if self._surroundings is None:
+            raise ConfigurationError("only a run in a worker has a transaction")
+        return self._surroundings
+
+
+class TaskConnection:
+    """`ctx.connection` of an `async def` task: asyncpg's methods, on a connection opened by the first call.
+
+    `await ctx.connection` is asyncpg's own connection, for everything else it can do; `publish(connection=…)`
+    takes either.
+    """
+
+    __slots__ = ("_surroundings",)
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._surroundings.open("asyncpg").__await__()
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        """Execute a statement, or several without arguments; return the status of the last."""
+        status: str = await (await self).execute(query, *args, timeout=timeout)
+        return status
+
+    async def executemany(
+        self, query: str, args: Iterable[Sequence[Any]], *, timeout: float | None = None
+    ) -> None:
+        """Execute a statement for each sequence of arguments."""
+        await (await self).executemany(query, args, timeout=timeout)
+
+    async def fetch(self, query: str, *args: Any, timeout: float | None = None) -> list[Any]:
+        """Return the rows of a query, as asyncpg's records."""
+        rows: list[Any] = await (await self).fetch(query, *args, timeout=timeout)
+        return rows
+
+    async def fetchrow(self, query: str, *args: Any, timeout: float | None = None) -> Any:
+        """Return the first row of a query, or None."""
+        return await (await self).fetchrow(query, *args, timeout=timeout)
+
+    async def fetchval(self, query: str, *args: Any, column: int = 0, timeout: float | None = None) -> Any:
+        """Return one value of the first row of a query, or None."""
+        return await (await self).fetchval(query, *args, column=column, timeout=timeout)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Open a savepoint: what is done inside is undone when it raises, and the task may go on."""
+        async with (await self).transaction():
+            yield
+
+    async def execute_call(self, call: Call[T]) -> T:
+        """Execute a call of Howdah's, such as a publish, in the transaction."""
+        return await self._surroundings.execute(call)
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _formatted(message: str, values: tuple[object, ...]) -> str:
+    try:
+        text = message % values if values else str(message)
+    except (TypeError, ValueError):  # a line of a log is no reason to fail
+        text = f"{message} {values!r}"
+    # Half a surrogate pair fits into no file and no database.
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _level(level: int | str) -> int:
+    if isinstance(level, int):
+        return level
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise InvalidInput(f"level {level!r} is not one of logging's", field="level")
+    return number
+
+
+Lifespan = Callable[[], AsyncIterator[Mapping[str, Any]]]
+Middleware = Callable[[Context, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
 def current_job() -> RunningJob | None:

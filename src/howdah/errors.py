@@ -83,7 +83,7 @@ class HowdahError(Exception):
         hint: str | None = None,
         detail: str | None = None,
     ) -> None:
-        self.message = message or self.default_message
+        self.message: str = message or self.default_message
         self.field = field
         self.hint = hint
         self.detail = detail
@@ -135,7 +135,7 @@ class DatabaseError(HowdahError):
     ) -> None:
         super().__init__(message, field=field, hint=hint, detail=detail)
         if sqlstate is not None:
-            self.sqlstate = sqlstate
+            self.sqlstate: str | None = sqlstate
 
 
 class DatabaseUnavailable(DatabaseError):
@@ -206,6 +206,7 @@ class ResultTimeout(JobError):
 
 # Refusals of the moment: the same statement works once the server is back, has room or is writable again.
 _TRANSIENT_CLASSES = ("08", "53", "57")
+_REFUSED = {"22000", "22003", "22007", "22008", "22021", "22P02"}  # no value of the parameter's type
 _OUTDATED = {"3F000", "42883"}  # no schema `jobs`, or no such function in it
 _TRANSIENT = {"25006", "55000", "55P03", "40001", "40P01", "58000", "58030"}
 
@@ -226,6 +227,8 @@ def error_for(
     known = _BY_SQLSTATE.get(sqlstate or "")
     if known is not None:
         return known(message, field=field, hint=hint, detail=detail)
+    if sqlstate in _REFUSED:
+        return InvalidInput(message, field=field, hint=hint, detail=detail)
     if sqlstate in _OUTDATED:
         return SchemaOutdated(detail=message)
     transient = sqlstate is not None and (sqlstate in _TRANSIENT or sqlstate.startswith(_TRANSIENT_CLASSES))

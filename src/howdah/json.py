@@ -51,6 +51,8 @@ def _encode_unusual(value: Any) -> Any:
 
 
 def _decode_unusual(kind: type, value: Any) -> Any:
+    if kind is object:
+        return value
     if isinstance(kind, type) and issubclass(kind, pathlib.PurePath) and isinstance(value, str):
         return kind(value)
     raise TypeError(f"a JSON value does not become {getattr(kind, '__name__', kind)}")

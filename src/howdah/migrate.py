@@ -42,7 +42,7 @@ def migrate(dsn: str) -> list[str]:
             _make_roles(connection)
             with connection.transaction():
                 _run(connection, "install/begin")
-                return [_apply(connection, step) for step in _steps(_applied(connection))]
+                return [_apply(connection, step) for step in _steps(*_applied(connection))]
         except psycopg.Error as error:
             raise HowdahError(f"migration refused: {_first_line(error)}") from error
 
@@ -54,7 +54,7 @@ def pending(dsn: str) -> list[str]:
     with _connect(dsn) as connection:
         try:
             installed = cast("tuple[bool]", connection.execute(_text("install/installed")).fetchone())[0]
-            return _steps(_applied(connection) if installed else {})
+            return _steps(*_applied(connection)) if installed else _steps({})
         except psycopg.Error as error:
             raise HowdahError(f"cannot read the schema's version: {_first_line(error)}") from error
 
@@ -69,12 +69,19 @@ def script(applied: Collection[str] = ()) -> str:
     for step in _steps(dict.fromkeys(applied, "")):
         parts += [sql.read(name) for name in _files(step)]
         record = sql.read("install/record")
-        parts.append(record.replace("%(name)s", f"'{step}'").replace("%(digest)s", f"'{sql.digest()}'"))
+        for name, value in _record(step).items():
+            record = record.replace(f"%({name})s", f"'{value}'")
+        parts.append(record)
     return "\n".join([*parts, "commit;", ""])
 
 
-def _steps(applied: dict[str, str]) -> list[str]:
-    """Decide what is due: missing numbers, then the functions when they or a table changed."""
+def _steps(applied: dict[str, str], release: str | None = None) -> list[str]:
+    """Decide what is due: missing numbers, then the functions when they or a table changed.
+
+    Nothing when a later release was here: its functions serve us, ours would not serve its workers.
+    """
+    if sql.is_later(release):
+        return []
     missing = [name for name in sql.migrations() if name not in applied]
     return [*missing, "functions"] if missing or applied.get("functions") != sql.digest() else []
 
@@ -86,7 +93,7 @@ def _files(step: str) -> list[str]:
 def _apply(connection: psycopg.Connection[Any], step: str) -> str:
     for name in _files(step):
         _run(connection, name)
-    connection.execute(_text("install/record"), {"name": step, "digest": sql.digest()})
+    connection.execute(_text("install/record"), _record(step))
     return step
 
 
@@ -104,8 +111,15 @@ def _make_roles(connection: psycopg.Connection[Any]) -> None:
     return None
 
 
-def _applied(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    return dict(connection.execute(_text("install/applied")).fetchall())
+def _record(step: str) -> dict[str, str]:
+    return {"name": step, "digest": sql.digest(), "release": sql.release()}
+
+
+def _applied(connection: psycopg.Connection[Any]) -> tuple[dict[str, str], str | None]:
+    """Return the digest of each step, and the release whose functions are installed."""
+    rows = connection.execute(_text("install/applied")).fetchall()
+    releases = {name: release for name, _, release in rows}
+    return {name: digest for name, digest, _ in rows}, releases.get("functions")
 
 
 def _run(connection: psycopg.Connection[Any], name: str) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "ExchangeAnswer",
     "Failure",
     "JobRow",
+    "LogLine",
     "Outcome",
     "PublishedJob",
     "Statistic",
@@ -111,6 +112,17 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line that a run of a job has logged; `number` grows with every line."""
+
+    number: int
+    at: datetime.datetime
+    run_id: int
+    level: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Statistic:
     """One number about the system, for exporters."""
 
@@ -159,14 +171,19 @@ class JobRow:
     def from_row(cls, row: Mapping[str, Any]) -> JobRow:
         """Build from a row of the views; columns of a newer schema are left out."""
         values = {name: row[name] for name in _ROW_FIELDS if name in row}
-        for name in ("body", "headers", "meta", "result"):
+        for name in _DOCUMENTS if isinstance(row["created_at"], datetime.datetime) else ():
             if isinstance(values.get(name), str):
                 values[name] = json.decode(values[name])
+        for name in _MOMENTS:
+            if isinstance(values.get(name), str):  # the whole row came as one JSON document
+                values[name] = datetime.datetime.fromisoformat(values[name])
         values["timeout"] = float(values["timeout"])
         return cls(**values)
 
 
 _ROW_FIELDS = tuple(field.name for field in fields(JobRow))
+_DOCUMENTS = ("body", "headers", "meta", "result")
+_MOMENTS = ("created_at", "run_at", "scheduled_at", "complete_on")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +233,8 @@ def _option(name: str, value: Any) -> Any:
         return seconds(value, field=name)
     if name in _INTEGERS and (isinstance(value, bool) or not isinstance(value, int)):
         raise InvalidInput(f"{name} must be a whole number, not {value!r}", field=name)
+    if name in _INTEGERS and not -(2**31) <= value < 2**31:
+        raise InvalidInput(f"{name} is out of range: {value!r}", field=name)
     if name == "backoff":
         return backoff_delays(value)
     if name == "scheduled_at":
@@ -236,6 +255,8 @@ def _text(name: str, value: Any) -> str:
         raise InvalidInput(f"{name} must be text, not {value!r}", field=name)
     if "\x00" in value:
         raise InvalidInput(f"{name} holds a NUL character, which PostgreSQL cannot store", field=name)
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidInput(f"{name} holds text with a lone surrogate", field=name)
     return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import types
 import typing
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 
 from howdah.context import Context
 from howdah.json import convert
+from howdah.retry import Cancel, Retry, Snooze
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +60,7 @@ class Parameters:
             for parameter in signature.parameters.values()
         }
         self.context: str | None = next((name for name, kind in annotations.items() if kind is Context), None)
-        self.returns: Any = _annotation(signature.return_annotation, function)
+        self.returns: Any = _without_outcomes(_annotation(signature.return_annotation, function))
         left = [parameter for name, parameter in signature.parameters.items() if name != self.context]
         self._signature = signature.replace(parameters=left)
         self._context_position = self._position_of_context(signature)
@@ -134,6 +136,14 @@ def _annotation_of_kind(
     parameters: Sequence[inspect.Parameter], annotations: Mapping[str, Any], kind: Any
 ) -> Any:
     return next((annotations[p.name] for p in parameters if p.kind is kind), Any)
+
+
+def _without_outcomes(annotation: Any) -> Any:
+    """Leave out of `int | Retry` what a task returns instead of a result."""
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return annotation
+    results = tuple(kind for kind in typing.get_args(annotation) if kind not in (Retry, Snooze, Cancel))
+    return typing.Union[results] if results else Any  # noqa: UP007  made from what is left
 
 
 def _annotation(annotation: Any, function: Callable[..., Any]) -> Any:

@@ -2,182 +2,32 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from functools import cached_property, update_wrapper
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
+from howdah._async.task import AsyncTask
+from howdah._sync.task import SyncTask
+from howdah.definition import DefaultOptions, PublishOptions, task_options
 from howdah.errors import ConfigurationError
-from howdah.models import TaskDescription, TaskOptions
-from howdah.naming import check_name, task_name
-from howdah.parameters import Parameters
-from howdah.portal import run_sync
 
 if TYPE_CHECKING:
     import datetime
+    from collections.abc import Callable, Iterator
 
-    from howdah.app import Howdah
     from howdah.context import Context
-    from howdah.job import Job
     from howdah.retry import Backoff
 
 __all__ = ["DefaultOptions", "PublishOptions", "Task", "TaskDecorator", "Tasks"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
-Function = Callable[P, R]
+R_co = TypeVar("R_co", covariant=True)
 
 
-class DefaultOptions(TypedDict, total=False):
-    """What `@app.task(…)` takes: the options of every job of the task. Durations: seconds or timedelta."""
-
-    queue: str
-    max_retries: int
-    timeout: float | datetime.timedelta
-    priority: int
-    backoff: Backoff
-    ttl: float | datetime.timedelta
-    result_ttl: float | datetime.timedelta
-    failure_ttl: float | datetime.timedelta
-
-
-class PublishOptions(DefaultOptions, total=False):
-    """What `.options(…)` takes: the options of the jobs published next."""
-
-    delay: float | datetime.timedelta
-    scheduled_at: datetime.datetime
-    key: str
-    headers: Mapping[str, Any]
-    meta: Any
-
-
-class Task(Generic[P, R]):
+class Task(AsyncTask[P, R_co], SyncTask[P, R_co]):
     """A function that can be published, and called as before.
 
     Made by `@app.task` and `@tasks.task`. `name` is what jobs call it; `function` is the function itself.
     """
-
-    def __init__(
-        self,
-        function: Callable[..., R],
-        *,
-        name: str | None = None,
-        options: TaskOptions | None = None,
-        app: Howdah | None = None,
-        connection: Any = None,
-    ) -> None:
-        if not callable(function):
-            raise ConfigurationError(f"{function!r} is not a function", field="task")
-        self.function = function
-        self.name = check_name(name) if name is not None else task_name(function)
-        self.defaults = options or TaskOptions()
-        self.defaults.given()  # refuses what cannot be, where it is written
-        self.app = app
-        self._connection = connection
-        self.is_coroutine = inspect.iscoroutinefunction(function)
-        update_wrapper(self, function)
-
-    def __repr__(self) -> str:
-        return f"Task({self.name!r})"
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function here and now."""
-        return self.function(*args, **kwargs)
-
-    @cached_property
-    def parameters(self) -> Parameters:
-        """How the function takes a body's arguments."""
-        return Parameters(self.function)
-
-    @property
-    def returns(self) -> Any:
-        """The annotation of the result."""
-        return self.parameters.returns
-
-    @property
-    def description(self) -> TaskDescription:
-        """What a worker tells the database about the task."""
-        return TaskDescription(self.name, self.defaults, str(self.parameters))
-
-    def options(self, *, connection: Any = None, **options: Unpack[PublishOptions]) -> Task[P, R]:
-        """Return the task with other options for what is published next.
-
-        `connection`: publish inside that connection's transaction. Raises `InvalidInput`.
-
-        >>> from howdah import Howdah
-        >>> @Howdah().task
-        ... def sweep() -> None: ...
-        >>> sweep.options(delay=60, priority=5).defaults.delay
-        60
-        """
-        return Task(
-            self.function,
-            name=self.name,
-            options=self.defaults.merged(_task_options(options)),
-            app=self.app,
-            connection=connection if connection is not None else self._connection,
-        )
-
-    @overload
-    async def publish(self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
-    @overload
-    async def publish(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
-    @overload
-    async def publish(self, *args: Any, connection: Any, **kwargs: Any) -> Job[Any]: ...
-    async def publish(self, *args: Any, **kwargs: Any) -> Job[Any]:
-        """Publish a job that calls the function with these arguments.
-
-        `connection=` publishes inside that connection's transaction (a parameter of the function that has
-        this name comes first: use `.options(connection=…)` then).
-        Raises `InvalidInput`, `DatabaseUnavailable`, and TypeError for arguments the function does not take.
-        """
-        connection = self._taken_connection(kwargs)
-        self.parameters.check(args, kwargs)
-        return await self._home().publish_task(self, args, kwargs, connection=connection)
-
-    @overload
-    def publish_sync(self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
-    @overload
-    def publish_sync(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
-    def publish_sync(self, *args: Any, **kwargs: Any) -> Job[Any]:
-        """Do what `publish` does, from code without an event loop."""
-        self.parameters.check(args, kwargs)
-        return run_sync("publish", lambda: self._home().publish_task(self, args, kwargs, connection=None))
-
-    async def publish_many(
-        self, arguments: Sequence[Sequence[Any] | Mapping[str, Any]], *, connection: Any = None
-    ) -> list[Job[Any]]:
-        """Publish one job for each element, all or none, in one statement.
-
-        An element is a sequence of positional arguments or a mapping of keyword arguments.
-        Raises `InvalidInput`, `DatabaseUnavailable`.
-        """
-        return await self._home().publish_task_many(
-            self, arguments, connection=connection if connection is not None else self._connection
-        )
-
-    def publish_many_sync(self, arguments: Sequence[Sequence[Any] | Mapping[str, Any]]) -> list[Job[Any]]:
-        """Do what `publish_many` does, from code without an event loop."""
-        return run_sync("publish_many", lambda: self.publish_many(arguments))
-
-    def _taken_connection(self, kwargs: dict[str, Any]) -> Any:
-        if "connection" in kwargs and not self.parameters.takes("connection"):
-            return kwargs.pop("connection")
-        return self._connection
-
-    def _home(self) -> Howdah:
-        if self.app is None:
-            raise ConfigurationError(f"task {self.name} belongs to no app yet", hint="app.include(tasks)")
-        return self.app
-
-
-def _task_options(options: Mapping[str, Any]) -> TaskOptions:
-    try:
-        return TaskOptions(**options)
-    except TypeError:
-        unknown = next(name for name in options if name not in TaskOptions.__dataclass_fields__)
-        raise TypeError(f"{unknown!r} is not an option of a job") from None
 
 
 class TaskDecorator:
@@ -220,7 +70,7 @@ class TaskDecorator:
         """
 
         def decorate(function: Callable[..., Any]) -> Task[..., Any]:
-            task: Task[..., Any] = Task(function, name=name, options=_task_options(options))
+            task: Task[..., Any] = Task(function, name=name, options=task_options(options))
             self.register(task)
             return task
 

@@ -46,6 +46,17 @@ def test_check_ends_with_1_while_an_upgrade_is_due_and_changes_nothing(empty_dat
     assert (answer.code, answer.lines) == (0, ["up to date"])
 
 
+def test_migrate_as_json_is_one_document(empty_database: Database) -> None:
+    due = run("migrate", "--check", "--json", dsn=empty_database.dsn)
+    assert due.code == 1
+    applied = run("migrate", "--json", dsn=empty_database.dsn)
+    assert applied.code == 0
+    assert applied.json["applied"] == due.json["due"] != []
+    again = run("migrate", "--check", "--json", dsn=empty_database.dsn)
+    assert (again.code, again.json) == (0, {"due": []})
+    assert run("migrate", "--json", dsn=empty_database.dsn).json == {"applied": []}
+
+
 def test_the_printed_sql_installs_the_same_schema_through_psql(
     administrator: Administrator, empty_database: Database, tmp_path: Path
 ) -> None:
@@ -72,6 +83,7 @@ def test_fsck_is_silent_about_good_jobs_and_ends_with_1_about_a_bad_one(live_dat
 
 def test_dsn_prints_the_dsn_that_was_given() -> None:
     assert run("dsn", dsn="service=shop").lines == ["service=shop"]
+    assert run("dsn", "--json", dsn="service=shop").json == {"dsn": "service=shop"}
 
 
 def test_psql_hands_its_arguments_on_and_its_exit_code_back(

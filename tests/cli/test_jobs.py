@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import pty
 import subprocess
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from tests.cli.command import BIN, Answer, environment, run
@@ -51,6 +53,26 @@ def test_publish_hands_every_option_on(dsn: str) -> None:
     assert job_id == job["key"] == "report-1"
     names = ("queue", "priority", "state", "timeout", "max_retries", "headers")
     assert [job[name] for name in names] == ["slow", -3, "scheduled", 7.5, 0, {"trace": "abc"}]
+
+
+def test_publish_takes_a_moment_a_backoff_how_long_to_keep_it_and_any_body(dsn: str) -> None:
+    job_id = publish(
+        dsn,
+        *("shop.report", "--scheduled-at", "2100-01-31T09:00+01:00", "--backoff", "5,60"),
+        *("--result-ttl", "0", "--failure-ttl", "1e6", "--meta", "[1]", "--body", '{"year": 2100}'),
+    )
+    job = shown(dsn, job_id)
+    assert (job["scheduled_at"], job["meta"], job["body"]) == ("2100-01-31T08:00:00Z", [1], {"year": 2100})
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute("select backoff, result_ttl, failure_ttl from howdah.job").fetchone()
+    assert row is not None
+    assert ([float(delay) for delay in row[0]], *map(float, row[1:])) == ([5, 60], 0, 1e6)
+
+
+def test_a_moment_without_a_zone_is_local(dsn: str) -> None:
+    job = shown(dsn, publish(dsn, "shop.report", "--scheduled-at", "2100-01-31T09:00"))
+    at = datetime.datetime.fromisoformat(str(job["scheduled_at"]))
+    assert at == datetime.datetime(2100, 1, 31, 9, 0).astimezone()
 
 
 def test_a_key_that_exists_publishes_nothing_and_names_that_job(dsn: str) -> None:

@@ -9,7 +9,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from howdah.cli import main
 from howdah.cli.group import COMMANDS
 from tests.cli.command import run
 
@@ -26,8 +28,15 @@ NEEDS_DATABASE = [
     ("delete", "1"),
     ("prune",),
     ("publish", "some.task"),
+    ("queue", "list"),
+    ("queue", "pause", "mail"),
+    ("queue", "resume", "mail"),
+    ("queue", "purge", "mail"),
+    ("workers",),
     ("stats",),
     ("fsck",),
+    ("show", "1", "--follow"),
+    ("bench", "--jobs", "1"),
 ]
 
 
@@ -38,11 +47,14 @@ def one_line(text: str) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+QUEUE_COMMANDS = [f"queue {name}" for name in ("list", "pause", "resume", "purge")]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *QUEUE_COMMANDS])
 def test_every_command_helps_with_an_example(command: str) -> None:
-    answer = run(command, "--help")
-    assert answer.code == 0
-    assert re.search(rf"Example:\n +.*\bhowdah {command}\b", answer.out)
+    done = CliRunner().invoke(main, [*command.split(), "--help"])
+    assert done.exit_code == 0
+    assert re.search(rf"Example:\n +.*\bhowdah {command}\b", done.output)
 
 
 def test_help_lists_every_command_and_loads_neither_a_driver_nor_rich() -> None:
@@ -72,6 +84,14 @@ def test_help_lists_every_command_and_loads_neither_a_driver_nor_rich() -> None:
         ("demo", "/nonexistent"),
         ("demo", "/etc/passwd"),
         ("migrate", "--print", "--check"),
+        ("migrate", "--print", "--json"),
+        ("publish", "task", "1", "--body", "2"),
+        ("publish", "task", "--backoff", "soon"),
+        ("publish", "task", "--scheduled-at", "tomorrow"),
+        ("queue", "nonsense"),
+        ("queue", "pause"),
+        ("completion", "cmd"),
+        ("bench", "--jobs", "0"),
         ("worker", "--processes", "0"),
     ],
     ids=" ".join,
@@ -92,7 +112,9 @@ def test_a_database_nobody_migrated_is_told_with_the_command_to_run(
     assert "howdah migrate" in one_line(answer.err)
 
 
-@pytest.mark.parametrize("arguments", [*NEEDS_DATABASE, ("migrate",), ("migrate", "--check")], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [*NEEDS_DATABASE, ("migrate",), ("migrate", "--check"), ("migrate", "--json")], ids=" ".join
+)
 def test_a_dead_database_is_told_in_one_line_without_the_password(arguments: tuple[str, ...]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -101,9 +123,12 @@ def test_a_dead_database_is_told_in_one_line_without_the_password(arguments: tup
     assert "sesame" not in one_line(answer.err)
 
 
-@pytest.mark.parametrize("command", ["show", "why", "wait", "cancel", "retry", "delete"])
-def test_an_unknown_job_is_told_in_one_line(live_database: Database, command: str) -> None:
-    answer = run(command, "welcome-42", dsn=live_database.dsn)
+@pytest.mark.parametrize("more", [(), ("--json",)])
+@pytest.mark.parametrize("command", ["show", "show --follow", "why", "wait", "cancel", "retry", "delete"])
+def test_an_unknown_job_is_told_in_one_line(
+    live_database: Database, command: str, more: tuple[str, ...]
+) -> None:
+    answer = run(*command.split(), "welcome-42", *more, dsn=live_database.dsn)
     assert (answer.code, answer.out) == (1, "")
     assert "welcome-42" in one_line(answer.err)
 

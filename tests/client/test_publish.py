@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import json as standard_json
 from typing import Any
 
-import asyncpg
 import pytest
 
 from howdah import (
@@ -20,7 +18,6 @@ from howdah import (
     WrongState,
     calls,
 )
-from howdah.drivers.conninfo import asyncpg_arguments
 from howdah.settings import Settings
 
 
@@ -95,25 +92,6 @@ async def test_many_jobs_are_published_all_or_none(app: Howdah, add: Any) -> Non
     assert await app.execute(calls.list_jobs()) == []
 
 
-async def test_a_publish_joins_the_callers_transaction(app: Howdah, add: Any, live_database: Any) -> None:
-    connection = await asyncpg.connect(**asyncpg_arguments(live_database.dsn))
-    await connection.set_type_codec(
-        "jsonb", encoder=standard_json.dumps, decoder=standard_json.loads, schema="pg_catalog"
-    )
-    transaction = connection.transaction()
-    await transaction.start()
-    lost = await add.publish(1, connection=connection)
-    also_lost = await add.options(connection=connection).publish(1)
-    many_lost = await add.publish_many([(1,)], connection=connection)
-    await transaction.rollback()
-    async with connection.transaction():
-        kept = await add.publish(1, connection=connection)
-    await connection.close()
-
-    assert [await job.status() for job in (lost, also_lost, *many_lost)] == [None] * 3
-    assert (await kept.info()).body == {"args": [1]}
-
-
 async def test_jobs_are_cancelled_and_retried_by_their_handle(app: Howdah, add: Any) -> None:
     job = await add.options(delay=3600).publish(1)
 
@@ -171,6 +149,39 @@ async def test_refused_input_names_its_field(app: Howdah, add: Any) -> None:
         await add.options(key="123").publish(1)
 
     assert [caught.value.field for caught in (argument, headers, key)] == ["args[0]", "headers", "key"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("priority", 2**40),
+        ("max_retries", 2**31),
+        ("max_retries", True),
+        ("key", "\ud800"),
+        ("key", "\x00"),
+        ("queue", "no queue"),
+        ("timeout", -1),
+        ("delay", float("inf")),
+        ("scheduled_at", datetime.datetime(2030, 1, 1)),
+        ("headers", {"a": "\ud800"}),
+        ("meta", float("nan")),
+    ],
+)
+async def test_an_option_that_cannot_be_is_refused_by_its_name(
+    app: Howdah, option: str, value: object
+) -> None:
+    options: Any = {option: value}
+
+    with pytest.raises(InvalidInput) as refused:
+        await app.publish("t", **options)
+
+    assert refused.value.field == option
+
+
+async def test_text_that_the_driver_cannot_send_is_refused(app: Howdah) -> None:
+    for text in ("\ud800", "\x00"):
+        with pytest.raises(InvalidInput):
+            await app.job(text).why()
 
 
 async def test_a_server_that_is_not_there_is_unavailable_and_its_password_unsaid() -> None:

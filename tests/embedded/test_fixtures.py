@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from tests.fixtures.database import FAKE_CLOCK
+from howdah.testing.statements import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def small_template(administrator: Administrator) -> Database:
     template = administrator.create("template_small")
     with psycopg.connect(template.dsn, autocommit=True) as connection:
         connection.execute(UNMIGRATED.encode())
-        connection.execute(FAKE_CLOCK.read_bytes())
+        connection.execute(read("fake_clock"))
     return template
 
 

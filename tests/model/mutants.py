@@ -37,8 +37,6 @@ class Mutant:
             engine.connection.execute(true.encode())
 
 
-_TIMED_OUT = "howdah.fail(v_run, 'timeout', 'not finished within its timeout', null, null, false, i_now)"
-
 MUTANTS = [
     # the fence
     Mutant(
@@ -160,9 +158,8 @@ MUTANTS = [
     Mutant(
         "a rescue ignores max_retries",
         "39_chores",
-        f"{_TIMED_OUT};\n        v_count := v_count + 1;\n    end loop;\n    for v_worker",
-        "howdah.make_scheduled(v_run.id, v_run.attempt, i_now);\n"
-        "        v_count := v_count + 1;\n    end loop;\n    for v_worker",
+        "howdah.fail(i_run, 'timeout', 'not finished within its timeout', null, null, false, i_now)",
+        "howdah.make_scheduled(i_run.id, i_run.attempt, i_now)",
         quick=True,
     ),
     Mutant(

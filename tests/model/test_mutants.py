@@ -24,8 +24,8 @@ TRIES = 5
 def notices(engine: Engine, mutant: Mutant) -> bool:
     """Return whether engine and model disagree; another error is the mutant's own mistake and propagates.
 
-    Hypothesis gives a run up when equal choices went two ways, as a bug that hangs on a retry's random delay can make
-    them: that is no disagreement yet, so the machine runs again.
+    Hypothesis gives a run up when equal choices went two ways, as a bug that hangs on a retry's random
+    delay can make them: that is no disagreement yet, so the machine runs again.
     """
     with mutant.installed(engine):
         for _ in range(TRIES):

@@ -25,7 +25,17 @@ PINNED = {
     "jit=off", "enable_indexscan=on", "enable_indexonlyscan=on", "enable_bitmapscan=on", "enable_nestloop=on",
     "enable_sort=on",
 }  # fmt: skip
-HOT = ["howdah.publish_jobs", "howdah.claim", "howdah.consume", "howdah.accept_successes", "howdah.promote"]
+WHOLE = [
+    "fsck",
+    "left_over",
+    "list",
+    "list_queues",
+    "list_tasks",
+    "list_workers",
+    "stats",
+    "unfinished",
+    "version",
+]
 
 OBJECTS = f"""
 select 'routine ' || p.oid::regprocedure::text as name, p.proacl as acl, p.proowner as owner, 'f' as kind
@@ -193,11 +203,15 @@ def test_every_parameter_of_a_function_begins_with_i(catalog: Session) -> None:
     assert rows == []
 
 
-@pytest.mark.parametrize("name", HOT)
-def test_hot_functions_pin_their_plans_both_ways(catalog: Session, name: str) -> None:
-    settings = catalog.value("select proconfig from pg_proc where oid = %s::regproc", name)
+def test_every_function_that_touches_single_jobs_pins_its_plans_both_ways(catalog: Session) -> None:
+    rows = catalog.rows(
+        "select proname as name, proconfig as settings from pg_proc"
+        " where pronamespace = 'jobs'::regnamespace and prokind = 'f'"
+    )
 
-    assert PINNED - set(settings) == set()
+    unpinned = {row["name"] for row in rows if PINNED - set(row["settings"])}
+    assert len(rows) > 30
+    assert unpinned == set(WHOLE)
 
 
 def test_no_function_relaxes_durability(catalog: Session) -> None:
@@ -221,7 +235,7 @@ def test_all_moments_have_a_zone_but_the_one_of_pgjobs(catalog: Session) -> None
 
 
 def test_the_installed_digest_is_the_one_of_the_files(catalog: Session) -> None:
-    assert catalog.value("select jobs.version()") == howdah.sql.digest()
+    assert catalog.value("select jobs.version()") == howdah.sql.version()
 
 
 def bodies(text: str) -> dict[str, str]:

@@ -208,7 +208,7 @@ def test_a_live_schema_is_upgraded_under_its_consumers(
             stop.set()
 
     assert all(consumer.result() > 0 for consumer in consumers)
-    assert session.value("select jobs.version()") == howdah.sql.digest()
+    assert session.value("select jobs.version()") == howdah.sql.version()
     assert session.rows("select * from jobs.fsck()") == []
 
 
@@ -373,3 +373,34 @@ def test_a_fresh_install_and_an_upgrade_give_the_same_schema(
     migrate(live_database.dsn)
 
     assert dump(postgres_programs, live_database.dsn) == dump(postgres_programs, live_template.dsn)
+
+
+@pytest.mark.parametrize("release", ["999.0", "0.0.1", None])
+def test_only_an_older_schema_is_brought_up_to_date(
+    live_database: Database, opened: Callable[[str], Session], release: str | None
+) -> None:
+    """A later release's functions serve this one; this one's would not serve its workers."""
+    session = opened(live_database.dsn)
+    session.execute(
+        "update howdah.migration set digest = 'other', release = %s where name = 'functions'", release
+    )
+    is_later = release == "999.0"
+
+    assert howdah.sql.serves(session.value("select jobs.version()")) is is_later
+    assert pending(live_database.dsn) == ([] if is_later else ["functions"])
+    assert migrate(live_database.dsn) == ([] if is_later else ["functions"])
+
+    assert howdah.sql.serves(session.value("select jobs.version()"))
+
+
+def test_a_schema_that_noted_no_releases_is_brought_up_to_date(
+    live_database: Database, opened: Callable[[str], Session]
+) -> None:
+    session = opened(live_database.dsn)
+    session.execute("create or replace function jobs.version() returns text language sql as $$select ''$$")
+    session.execute("alter table howdah.migration drop column release")
+    session.execute("update howdah.migration set digest = 'older' where name = 'functions'")
+
+    assert migrate(live_database.dsn) == ["functions"]
+
+    assert session.value("select jobs.version()") == howdah.sql.version()

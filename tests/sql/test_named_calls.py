@@ -114,7 +114,8 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
     "get": [{"i_job_id": "ready"}],
     "list": [{}, {"i_state": "ready", "i_queue": "default", "i_task": "a.%", "i_limit": 5}],
     "failures": [{"i_job_id": "ready"}],
-    "unfinished": [{}, {"i_queues": ["mail"]}],
+    "unfinished": [{}, {"i_queues": ["mail"]}, {"i_topic": "shop.%"}],
+    "left_over": [{}, {"i_queues": ["mail"]}, {"i_topic": "shop.%"}],
     "why": [{"i_job_id": "ready"}],
     "stats": [{}],
     "fsck": [{}],
@@ -211,6 +212,7 @@ def test_a_function_is_called_with_one_json_object(
     sql: Session, numbers: dict[str, int], name: str, document: dict[str, Any]
 ) -> None:
     empty = {
+        "left_over",
         "heartbeat",
         "fsck",
         "failures",

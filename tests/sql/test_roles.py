@@ -151,6 +151,7 @@ def test_a_worker_cannot_publish_control_or_look(sql: Session, login: Callable[.
             "worker_started",
             "worker_stopped",
             "maintain",
+            "left_over",
             "reconcile",
             "log",
             "unfinished",
@@ -204,7 +205,7 @@ def test_a_monitor_reads_queues(sql: Session, login: Callable[..., Session], que
 def test_a_monitor_changes_nothing(sql: Session, login: Callable[..., Session]) -> None:
     reached = allowed(login("monitor"), {name: q for name, q in everything(sql).items() if "(" in name})
 
-    assert reached == {"jobs.stats", "jobs.fsck", "jobs.unfinished", "jobs.version"} | {
+    assert reached == {"jobs.stats", "jobs.fsck", "jobs.unfinished", "jobs.left_over", "jobs.version"} | {
         f"jobs.list_{what}" for what in ("queues", "tasks", "workers")
     }
 

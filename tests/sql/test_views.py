@@ -262,3 +262,18 @@ def test_unfinished_counts_what_a_burst_waits_for(sql: Session) -> None:
     assert sql.value("select jobs.unfinished()") == 2
     assert sql.value("select jobs.unfinished(array['b'])") == 1
     assert sql.value("select jobs.unfinished(array['c'])") == 0
+
+
+def test_a_topic_narrows_what_a_burst_waits_for_and_what_it_leaves(sql: Session) -> None:
+    publish(sql, "shop.mail")
+    publish(sql, "shop_mail")
+    publish(sql, "shop.mail", delay=60)
+    publish(sql, "shop_mail", delay=60)
+    publish(sql, "shop.mail", queue="paused")
+    sql.execute("select jobs.pause_queue('paused')")
+
+    assert sql.value("select jobs.unfinished(i_topic => 'shop.%')") == 1
+    assert sql.value("select jobs.unfinished()") == 2
+    left = sql.rows("select * from jobs.left_over(i_topic => 'shop.%')")
+    assert left == [{"reason": "due later", "jobs": 1}, {"reason": "queue paused", "jobs": 1}]
+    assert sql.rows("select * from jobs.left_over(array['default'])") == [{"reason": "due later", "jobs": 2}]

@@ -27,6 +27,9 @@ from howdah import errors
         ("42883", errors.SchemaOutdated),
         ("3F000", errors.SchemaOutdated),
         ("22P05", errors.DatabaseError),
+        ("22003", errors.InvalidInput),
+        ("22021", errors.InvalidInput),
+        ("22P02", errors.InvalidInput),
         (None, errors.DatabaseError),
     ],
 )

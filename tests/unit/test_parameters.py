@@ -12,6 +12,7 @@ import pytest
 from howdah.context import Context, RunningJob
 from howdah.models import ClaimedJob
 from howdah.parameters import Parameters, arguments_in
+from howdah.retry import Cancel, Retry, Snooze
 
 if TYPE_CHECKING:
     from nowhere import Unheard  # type: ignore[import-not-found]  # as in users' modules
@@ -82,3 +83,19 @@ def test_a_publisher_does_not_give_the_context() -> None:
     Parameters(with_context).check([1], {})
     with pytest.raises(TypeError):
         Parameters(with_context).check([1, 2, 3], {})
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        (int | Retry, int),
+        (int | None | Snooze | Cancel, int | None),
+        (Retry | Snooze, Any),
+        (int | str, int | str),
+    ],
+)
+def test_what_a_task_returns_instead_of_a_result_is_no_type_of_its_result(written: Any, left: Any) -> None:
+    def task() -> Any: ...
+
+    task.__annotations__["return"] = written
+    assert Parameters(task).returns == left

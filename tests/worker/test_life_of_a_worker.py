@@ -119,6 +119,55 @@ async def _nothing() -> None:
     return None
 
 
+_SETTLED = "select 1 from howdah.sleeper where holders = '{}'"
+_LAST_LOOK = """
+    select max(query_start) from pg_stat_activity
+     where datname = current_database() and application_name = 'howdah worker'
+"""
+
+
+@pytest.mark.parametrize("scheduled", ["nothing", "an hour from now", "in a paused queue"])
+async def test_an_idle_worker_does_not_poll(
+    app: Howdah, start: Start, administer: Any, scheduled: str
+) -> None:
+    task = app.task(name="t")(_nothing)
+    if scheduled == "an hour from now":
+        await task.options(delay=3600).publish()
+    if scheduled == "in a paused queue":
+        administer("select jobs.pause_queue('paused')")
+        await task.options(queue="paused").publish()
+    await start()
+    await (await task.publish()).result(10)
+    await eventually(lambda: administer(_SETTLED))
+    await asyncio.sleep(0.1)  # the last look on the way to sleep
+
+    before = administer(_LAST_LOOK)
+    await asyncio.sleep(1)
+
+    assert administer(_LAST_LOOK) == before
+
+
+async def test_idle_workers_start_what_is_published_at_once(
+    app: Howdah, start: Start, administer: Any
+) -> None:
+    """By the doorbell: a poll comes after 5 s."""
+    started: list[float] = []
+
+    @app.task(name="t")
+    async def note() -> None:
+        started.append(time.monotonic())
+
+    await start()
+    delays = []
+    for _ in range(10):
+        await eventually(lambda: administer(_SETTLED))
+        began = time.monotonic()
+        await (await note.publish()).result(10)
+        delays.append(started[-1] - began)
+
+    assert sorted(delays)[5] < 0.25, delays
+
+
 async def test_burst_ends_when_nothing_is_left(app: Howdah) -> None:
     task = app.task(name="t")(_nothing)
     jobs = await task.publish_many([()] * 1200)
@@ -130,6 +179,95 @@ async def test_burst_ends_when_nothing_is_left(app: Howdah) -> None:
     assert {await job.status() for job in jobs[::100]} == {"succeeded"}
     assert await later.status() == "scheduled"
     assert await app.execute(calls.unfinished()) == 0
+
+
+async def test_burst_says_what_it_leaves_and_is_not_held_by_it(
+    app: Howdah, administer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = app.task(name="t")(_nothing)
+    await task.options(delay=3600).publish()
+    await app.publish("nobody.knows")
+    administer("select jobs.pause_queue('paused')")
+    await task.options(queue="paused").publish()
+    job = await task.publish()
+
+    with caplog.at_level(logging.INFO, "howdah.worker"):
+        async with asyncio.timeout(20):
+            await Worker(app, WorkerOptions(burst=True)).run()
+
+    assert await job.status() == "succeeded"
+    left = "jobs left: 1 due later, 1 queue paused, 1 task unknown"
+    assert any(message.endswith(left) for message in caplog.messages)
+
+
+async def test_burst_waits_for_what_runs_elsewhere(app: Howdah, start: Start) -> None:
+    begun, leave = asyncio.Event(), asyncio.Event()
+
+    @app.task(name="t")
+    async def wait() -> None:
+        begun.set()
+        await leave.wait()
+
+    await start()
+    await wait.publish()
+    await begun.wait()
+    burst = asyncio.create_task(Worker(app, WorkerOptions(burst=True)).run())
+    await asyncio.sleep(0.5)  # what must not happen cannot be waited for
+
+    assert not burst.done()
+    leave.set()
+    await asyncio.wait_for(burst, 20)
+
+
+async def test_a_topic_limits_a_worker_and_what_its_burst_waits_for(app: Howdah) -> None:
+    mail, other = app.task(name="shop.mail")(_nothing), app.task(name="shop_mail")(_nothing)
+    mine, theirs = await mail.publish(), await other.publish()
+
+    async with asyncio.timeout(20):
+        await Worker(app, WorkerOptions(burst=True, topic="shop.%")).run()
+
+    assert (await mine.status(), await theirs.status()) == ("succeeded", "ready")
+
+
+async def test_a_locked_worker_row_is_no_outage(
+    app: Howdah, start: Start, live_database: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database answers 55P03: try again soon."""
+    begun, leave = asyncio.Event(), asyncio.Event()
+
+    @app.task
+    async def wait() -> str:
+        begun.set()
+        await leave.wait()
+        return "done"
+
+    worker = await start()
+    job = await wait.publish()
+    await begun.wait()
+    with caplog.at_level(logging.WARNING, "howdah.worker"):
+        with psycopg.connect(live_database.dsn) as holder:
+            holder.execute(b"select pg_advisory_xact_lock(48177, %s)", (worker.worker_id,))
+            leave.set()
+            await asyncio.sleep(0.3)  # while it is locked
+            assert await job.status() == "running"
+        assert await job.result(10) == "done"
+
+    assert caplog.messages == []
+    assert await job.failures() == []
+
+
+async def test_an_older_schema_is_refused_and_a_newer_one_is_served(app: Howdah, administer: Any) -> None:
+    job = await app.task(name="t")(_nothing).publish()
+    change = "update howdah.migration set digest = 'other', release = %s where name = 'functions'"
+
+    administer(change, "0.0.1")
+    with pytest.raises(SchemaOutdated, match="howdah migrate"):
+        await Worker(app, WorkerOptions(burst=True)).run()
+    administer(change, "999.0")
+    async with asyncio.timeout(20):
+        await Worker(app, WorkerOptions(burst=True)).run()
+
+    assert await job.status() == "succeeded"
 
 
 async def test_only_its_queues_are_served(app: Howdah) -> None:

@@ -15,6 +15,7 @@ from .conftest import eventually
 
 if TYPE_CHECKING:
     import subprocess
+    from pathlib import Path
 
     from howdah import Howdah
 
@@ -196,3 +197,23 @@ def alive(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+async def test_a_worker_starts_anew_when_a_source_changes(app: Howdah, spawn: Spawn, tmp_path: Path) -> None:
+    version = "@app.task\ndef version():\n    return {}\n"
+    parent = spawn(version.format(1), SEVERAL.replace("grace=5", "grace=5, reload=True"))
+    assert await (await app.publish("chores.version")).result(30) == 1
+    module = tmp_path / "chores.py"
+    first = module.read_text()
+
+    module.write_text(first.replace("return 1", "return 2 +"))  # it cannot even be imported
+    await asyncio.to_thread(said, parent, "waiting for a change")
+    module.write_text(first.replace("return 1", "return 22"))
+
+    await eventually(lambda: answers(app, 22), 30)
+    parent.send_signal(signal.SIGTERM)
+    assert parent.wait(20) == 0
+
+
+async def answers(app: Howdah, expected: int) -> bool:
+    return bool(await (await app.publish("chores.version")).result(30) == expected)

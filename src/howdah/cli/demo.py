@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +12,7 @@ import click
 from howdah.cli import options
 from howdah.cli.database import database
 from howdah.cli.output import print_json, print_table
+from howdah.cli.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _ALL_UP_TO = 40
 _LARGEST = 20
 _DIGEST_WIDTH = 64
-_SECONDS_BETWEEN_LINES = 2.0
 
 
 @click.command("demo", epilog=options.example("howdah demo src", "howdah demo --json src > src.json"))
@@ -36,27 +35,12 @@ def demo_command(folder: str, dsn: str | None, as_json: bool) -> None:
     """
     from howdah.demo.run import run
 
-    with database(dsn) as found:
-        report = run(os.fsencode(os.path.abspath(folder)), found, _Progress())
+    with database(dsn) as found, Progress("files") as progress:
+        report = run(os.fsencode(os.path.abspath(folder)), found, progress)
     if as_json:
         print_json(report)
     else:
         _print(report)
-
-
-class _Progress:
-    """Tells how far it is: in place on a terminal, else a line now and then."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._told_at = 0.0
-
-    def __call__(self, done: int, total: int) -> None:
-        if self._terminal:
-            click.echo(f"\r\x1b[K{done:,} of {total:,} files", nl=done == total, err=True)
-        elif done == total or time.monotonic() - self._told_at >= _SECONDS_BETWEEN_LINES:
-            self._told_at = time.monotonic()
-            click.echo(f"{done} of {total} files", err=True)
 
 
 def _print(report: Report) -> None:

@@ -18,17 +18,21 @@ COMMANDS = {
     "migrate": ("schema", "Create or upgrade the schemas."),
     "publish": ("publish", "Publish one job."),
     "list": ("look", "Show the newest jobs."),
-    "show": ("look", "Show one job."),
+    "show": ("show", "Show one job, and follow what it logs."),
     "why": ("look", "Tell why a job is not running."),
     "wait": ("look", "Wait until a job ends."),
     "cancel": ("control", "Cancel a job."),
     "retry": ("control", "Run a job again, or now."),
     "delete": ("control", "Delete a job."),
     "prune": ("control", "Delete old finished jobs."),
+    "queue": ("queue", "Look at queues, pause, resume and empty them."),
+    "workers": ("system", "Show who is alive; exit code 1 when nobody is."),
     "stats": ("system", "Show the numbers of the system."),
     "fsck": ("system", "Check the invariants."),
+    "bench": ("bench", "Measure your own database."),
     "psql": ("server", "Open psql on the database."),
     "dsn": ("server", "Print the database's DSN."),
+    "completion": ("completion", "Let your shell complete commands and options."),
 }
 
 
@@ -70,4 +74,7 @@ class Commands(click.Group):
 @click.command(cls=Commands, epilog=example("howdah demo src", "howdah worker --app shop.tasks:app"))
 @click.version_option(package_name="howdah")
 def main() -> None:
-    """Jobs, schedules and workflows that live in PostgreSQL."""
+    """Jobs, schedules and workflows that live in PostgreSQL.
+
+    Exit codes: 0, 1 (failed, or the answer is no), 2 (wrong usage).
+    """

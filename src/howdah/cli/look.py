@@ -1,4 +1,4 @@
-"""`howdah list · show · why · wait`: look at jobs."""
+"""`howdah list · why · wait`: look at jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from howdah.cli import options
 from howdah.cli.database import ask, session
-from howdah.cli.output import print_fields, print_json, print_table
+from howdah.cli.output import cell, print_json, print_table
 
 if TYPE_CHECKING:
     from howdah.cli.database import Session
@@ -40,36 +40,19 @@ def list_command(dsn: str | None, as_json: bool, limit: int, **filters: str | No
         print_table(_COLUMNS, ([getattr(job, name) for name in _COLUMNS] for job in jobs))
 
 
-@click.command("show", epilog=options.example("howdah show 42"))
+@click.command("why", epilog=options.example("howdah why 42"))
 @click.argument("job_id", metavar="ID")
 @options.as_json
 @options.dsn
-def show_command(job_id: str, dsn: str | None, as_json: bool) -> None:
-    """Show everything about one job, its failed attempts included."""
-    from howdah import calls
-
-    with session(dsn) as opened:
-        job = _existing(opened, job_id)
-        failures = opened.ask(calls.failures(job_id))
-    values = {name: getattr(job, name) for name in type(job).__slots__}
-    if as_json:
-        print_json({**values, "failures": failures})
-        return
-    print_fields((name, value) for name, value in values.items() if value is not None)
-    for failure in failures:
-        click.echo()
-        click.echo(f"attempt {failure.attempt} failed at {failure.at:%Y-%m-%d %H:%M:%S %Z}")
-        print_fields([("kind", failure.kind), ("error", failure.error), ("traceback", failure.traceback)])
-
-
-@click.command("why", epilog=options.example("howdah why 42"))
-@click.argument("job_id", metavar="ID")
-@options.dsn
-def why_command(job_id: str, dsn: str | None) -> None:
+def why_command(job_id: str, dsn: str | None, as_json: bool) -> None:
     """Tell in one sentence why a job is not running."""
     from howdah import calls
 
-    click.echo(ask(dsn, calls.why(job_id)))
+    why = ask(dsn, calls.why(job_id))
+    if as_json:
+        print_json({"job_id": job_id, "why": why})
+    else:
+        click.echo(cell(why))
 
 
 @click.command("wait", epilog=options.example("howdah wait 42 --timeout 60"))
@@ -94,14 +77,15 @@ def _finished(opened: Session, job_id: str, timeout: float | None) -> JobRow:
     from howdah.errors import ResultTimeout
 
     deadline = None if timeout is None else time.monotonic() + timeout
-    while not (job := _existing(opened, job_id)).finished:
+    while not (job := existing(opened, job_id)).finished:
         if deadline is not None and time.monotonic() >= deadline:
             raise ResultTimeout(f"job {job_id} did not end within {timeout:g} s")
         time.sleep(_POLL_SECONDS)
     return job
 
 
-def _existing(opened: Session, job_id: str) -> JobRow:
+def existing(opened: Session, job_id: str) -> JobRow:
+    """Look at a job. Raises JobNotFound."""
     from howdah import calls
     from howdah.errors import JobNotFound
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
-dsn = click.option(
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+dsn: Decorator = click.option(
     "--dsn",
     metavar="DSN",
     help="The database, in any form libpq takes.  [default: $HOWDAH_DSN, else the embedded server]",
 )
 
-app = click.option(
+app: Decorator = click.option(
     "--app",
     "app_path",
     metavar="MODULE:APP",
     help="The app whose tasks are meant.  [default: $HOWDAH_APP]",
 )
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def example(*lines: str) -> str:

@@ -18,6 +18,13 @@ def print_json(value: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+def print_json_line(value: object) -> None:
+    """Print one JSON document on one line, as one of several."""
+    import msgspec
+
+    click.echo(msgspec.json.encode(value).decode())
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows under their column names: ruled on a terminal, else aligned by spaces."""
     values = [list(row) for row in rows]

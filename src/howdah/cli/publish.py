@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,23 @@ def _json_object(
     return value
 
 
+def _moment(context: click.Context, parameter: click.Parameter, text: str | None) -> datetime.datetime | None:
+    """A moment without a zone is one of this machine's zone."""
+    if text is None:
+        return None
+    try:
+        return datetime.datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{text!r} is no moment such as 2026-01-31T09:00+01:00") from None
+
+
+def _delays(context: click.Context, parameter: click.Parameter, text: str | None) -> list[float] | None:
+    try:
+        return None if text is None else [float(delay) for delay in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no list of seconds such as 5,60,600") from None
+
+
 def argument(text: str) -> Any:
     """Return an argument: what its JSON stands for, else the text itself.
 
@@ -53,20 +71,31 @@ def argument(text: str) -> Any:
 @click.argument("task")
 @click.argument("arguments", metavar="[ARG]...", nargs=-1)
 @click.option("--kwargs", metavar="JSON", callback=_json_object, help="Keyword arguments, as a JSON object.")
+@click.option("--body", metavar="JSON", callback=_json, help="Any JSON as the body, instead of arguments.")
 @click.option("--queue", help="The queue.  [default: the task's, else 'default']")
 @click.option("--priority", type=int, help="Larger runs first.  [default: the task's, else 0]")
 @click.option("--delay", type=float, metavar="SECONDS", help="Run it so many seconds from now.")
+@click.option(
+    "--scheduled-at", metavar="MOMENT", callback=_moment, help="Run it then: ISO 8601; local without a zone."
+)
 @click.option("--timeout", type=float, metavar="SECONDS", help="How long a run may take.")
 @click.option("--max-retries", type=int, metavar="N", help="Attempts after the first.")
+@click.option(
+    "--backoff", metavar="SECONDS,…", callback=_delays, help="Pauses before the retries; the last repeats."
+)
 @click.option("--ttl", type=float, metavar="SECONDS", help="Do not start it later than that.")
+@click.option("--result-ttl", type=float, metavar="SECONDS", help="How long a success is kept.")
+@click.option("--failure-ttl", type=float, metavar="SECONDS", help="How long any other end is kept.")
 @click.option("--key", help="Your own id; while a job has it, nothing more is published under it.")
 @click.option("--headers", metavar="JSON", callback=_json_object, help="Headers, as a JSON object.")
+@click.option("--meta", metavar="JSON", callback=_json, help="Anything else you want to find at the job.")
 @options.as_json
 @options.dsn
 def publish_command(
     task: str,
     arguments: tuple[str, ...],
     kwargs: dict[str, Any] | None,
+    body: Any,
     dsn: str | None,
     as_json: bool,
     **given: Any,
@@ -75,21 +104,26 @@ def publish_command(
 
     An ARG is taken as JSON where it is JSON, else as text; after -- it may begin with a dash.
     """
-    job = _publish(dsn, task, [argument(text) for text in arguments], kwargs or {}, given)
+    if body is not None and (arguments or kwargs):
+        raise click.UsageError("--body excludes arguments and --kwargs")
+    if body is None:
+        body = _body_of([argument(text) for text in arguments], kwargs or {})
+    job = _publish(dsn, task, body, given)
     if as_json:
         print_json(job)
     else:
         click.echo(job.job_id)
 
 
-def _publish(
-    dsn: str | None, task: str, args: list[Any], kwargs: dict[str, Any], given: dict[str, Any]
-) -> PublishedJob:
+def _body_of(args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+    return {name: value for name, value in (("args", args), ("kwargs", kwargs)) if value} or None
+
+
+def _publish(dsn: str | None, task: str, body: Any, given: dict[str, Any]) -> PublishedJob:
     from howdah import calls
     from howdah import json as checked_json
     from howdah.cli.database import ask
     from howdah.models import TaskOptions
 
-    body = {name: value for name, value in (("args", args), ("kwargs", kwargs)) if value}
-    document = checked_json.document(body, field="body") if body else None
+    document = None if body is None else checked_json.document(body, field="body")
     return ask(dsn, calls.publish(task, document, **TaskOptions(**given).given()))

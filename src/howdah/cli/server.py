@@ -13,20 +13,25 @@ import click
 
 from howdah.cli import options
 from howdah.cli.database import database
+from howdah.cli.output import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
 @click.command("dsn", epilog=options.example('pg_dump "$(howdah dsn)"'))
+@options.as_json
 @options.dsn
-def dsn_command(dsn: str | None) -> None:
+def dsn_command(dsn: str | None, as_json: bool) -> None:
     """Print the DSN of the database, password included.
 
     The embedded server runs as long as somebody uses it: `howdah up` keeps it running.
     """
     with database(dsn) as found:
-        click.echo(found)
+        if as_json:
+            print_json({"dsn": found})
+        else:
+            click.echo(found)
 
 
 @click.command(

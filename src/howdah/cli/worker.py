@@ -48,6 +48,7 @@ def worker_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("worker", epilog=options.example("howdah worker --app shop.tasks:app --queues mail,default"))
 @click.option("--burst", is_flag=True, help="End when there is nothing more to do.")
+@click.option("--reload", is_flag=True, help="Start anew when a source file of the project changes.")
 @worker_options
 def worker_command(**given: Any) -> None:
     """Run jobs until SIGTERM or Ctrl-C: the first ends it gently, the second at once."""
@@ -62,6 +63,7 @@ def run_worker(
     allow: tuple[str, ...] = (),
     verbose: bool = False,
     burst: bool = False,
+    reload: bool = False,
     migrated: bool = False,
     **given: Any,
 ) -> int:
@@ -86,11 +88,12 @@ def run_worker(
         allow=settings.allow,
         lease=settings.lease,
         grace=settings.grace,
+        reload=reload,
     )
     with _app(dsn, settings) as app:
         if migrated:
             _migrate(app.database.dsn())
-        if settings.processes == 1:
+        if settings.processes == 1 and not reload:
             return Worker(app, chosen).main()
         found = app.database.dsn()
         return Supervisor(

@@ -31,9 +31,9 @@ class Publication:
     def __init__(self, app: Howdah, paths: Sequence[bytes]) -> None:
         self._app = app
         self._paths = paths
-        self.name = f"demo.{secrets.token_hex(4)}"
+        self.name: str = f"demo.{secrets.token_hex(4)}"
         count = max(1, -(-len(paths) // _JOBS_PER_QUEUE))
-        self.queues = tuple(f"{self.name}.{number}" for number in range(count))
+        self.queues: tuple[str, ...] = tuple(f"{self.name}.{number}" for number in range(count))
 
     async def publish(self, root: bytes, *, printable_only: bool) -> None:
         """Publish one job for each path. Raises DatabaseUnavailable."""

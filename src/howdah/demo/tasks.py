@@ -11,7 +11,7 @@ from howdah.demo.paths import PathText  # noqa: TC001  the task's annotations ar
 from howdah.settings import Settings
 
 # The settings of the user's project are not the demo's.
-app = Howdah(settings=Settings())
+app: Howdah = Howdah(settings=Settings())
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class WordCounter:
     __slots__ = ("_ignored", "_inside", "words")
 
     def __init__(self, *, printable_only: bool = False) -> None:
-        self.words = 0
+        self.words: int = 0
         self._inside = False
         self._ignored = _IGNORED if printable_only else b""
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 
-from howdah.drivers import statement
+from howdah import json
+from howdah.drivers import document_statement, statement
 from howdah.drivers.conninfo import asyncpg_arguments, without_password
 from howdah.errors import ConfigurationError, DatabaseUnavailable, error_for
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from howdah.calls import Call
     from howdah.errors import HowdahError
 
-__all__ = ["AsyncpgDriver", "OpenConnection", "open_connection"]
+__all__ = ["TROUBLE", "AsyncpgDriver", "OpenConnection", "open_connection", "translated"]
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
 _TCP_USER_TIMEOUT_MS = 15_000
 # A connection that the server ends at a bad moment shows as InternalClientError: "another operation is in
 # progress".
-_TROUBLE = (
+TROUBLE = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -45,12 +46,25 @@ class AsyncpgDriver:
 
     async def execute(self, call: Call[T], *, timeout: float | None = None) -> T:
         """Execute a call. `timeout` is in seconds. Raises a `HowdahError`."""
+        return call.decode(await self._fetch(statement(call), call, timeout))
+
+    async def _fetch(self, query: str, call: Call[Any], timeout: float | None) -> Any:
         arguments = [_argument(value) for value in call.arguments.values()]
         try:
-            rows = await self._connection.fetch(statement(call), *arguments, timeout=timeout)
-        except _TROUBLE as error:
+            return await self._connection.fetch(query, *arguments, timeout=timeout)
+        except TROUBLE as error:
             raise translated(error) from error
-        return call.decode(rows)
+
+
+class JoinedAsyncpgDriver(AsyncpgDriver):
+    """Executes calls on a connection of the caller's, which may have a JSON codec of its own."""
+
+    async def execute(self, call: Call[T], *, timeout: float | None = None) -> T:
+        """Execute a call. `timeout` is in seconds. Raises a `HowdahError`."""
+        if not call.holds_json:
+            return await super().execute(call, timeout=timeout)
+        rows = await self._fetch(document_statement(call), call, timeout)
+        return call.decode([json.decode(row["row"]) for row in rows])
 
 
 class OpenConnection(AsyncpgDriver):
@@ -61,11 +75,16 @@ class OpenConnection(AsyncpgDriver):
         """Whether the connection has ended."""
         return bool(self._connection.is_closed())
 
+    @property
+    def raw(self) -> Any:
+        """asyncpg's own connection."""
+        return self._connection
+
     async def listen(self, channel: str, heard: Callable[[], None], ended: Callable[[], None]) -> None:
         """Call `heard` at each notification and `ended` when the connection ends."""
         try:
             await self._connection.add_listener(channel, lambda *_: heard())
-        except _TROUBLE as error:
+        except TROUBLE as error:
             raise translated(error) from error
         self._connection.add_termination_listener(lambda *_: ended())
 
@@ -73,7 +92,7 @@ class OpenConnection(AsyncpgDriver):
         """Say goodbye to the server, for a second at most."""
         try:
             await self._connection.close(timeout=1)
-        except _TROUBLE:
+        except TROUBLE:
             self.terminate()
 
     def terminate(self) -> None:

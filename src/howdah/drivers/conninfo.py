@@ -49,8 +49,8 @@ def asyncpg_arguments(dsn: str, environ: Mapping[str, str] | None = None) -> dic
         arguments["target_session_attrs"] = given["target_session_attrs"]
     if tls := {name: given[name] for name in _TLS if name in given}:
         arguments["dsn"] = f"postgresql://?{urlencode(tls)}"
-    if int(given.get("connect_timeout", 0)) > 0:
-        arguments["timeout"] = float(max(int(given["connect_timeout"]), 2))
+    if (patience := _number("connect_timeout", given.get("connect_timeout", "0"))) > 0:
+        arguments["timeout"] = float(max(patience, 2))
     if settings := {name: given[name] for name in _SERVER if name in given}:
         arguments["server_settings"] = settings
     return arguments
@@ -89,9 +89,17 @@ def _hosts(given: Mapping[str, str]) -> dict[str, Any]:
     ports = given.get("port", "").split(",")
     if len(hosts) == 1:
         single: dict[str, Any] = {"host": hosts[0]} if hosts[0] else {}
-        return single | ({"port": int(ports[0])} if ports[0] else {})
+        return single | ({"port": _number("port", ports[0])} if ports[0] else {})
     if len(ports) == 1:
         ports *= len(hosts)
     if len(ports) != len(hosts):
         raise ConfigurationError("the DSN names a different number of hosts and ports", field="dsn")
-    return {"host": hosts, "port": [int(port or 5432) for port in ports]}
+    return {"host": hosts, "port": [_number("port", port or "5432") for port in ports]}
+
+
+def _number(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        # Without the text: in a DSN that is written wrongly it may be anything, a password too.
+        raise ConfigurationError(f"the DSN cannot be used: its {name} is not a number", field="dsn") from None

@@ -7,27 +7,46 @@ connection needs no reset (which would cost a round trip) before the next call t
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from howdah.drivers.asyncpg import OpenConnection, open_connection
+from howdah.drivers.asyncpg import open_connection as open_asyncpg_connection
 
 if TYPE_CHECKING:
-    from howdah.calls import Call
+    from collections.abc import Awaitable
 
-__all__ = ["Pool"]
+    from howdah.calls import Call
+    from howdah.drivers import OwnConnection
+
+__all__ = ["Opener", "Pool"]
 
 T = TypeVar("T")
+
+
+class Opener(Protocol):
+    """Opens a connection of our own."""
+
+    def __call__(self, dsn: str, *, name: str) -> Awaitable[OwnConnection]:
+        """Connect to a libpq DSN; `name` is shown in pg_stat_activity."""
+        ...
 
 
 class Pool:
     """Up to `size` connections, opened when needed; belongs to the event loop that first uses it."""
 
-    def __init__(self, dsn: str, *, size: int = 10, name: str = "howdah") -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        size: int = 10,
+        name: str = "howdah",
+        open_connection: Opener = open_asyncpg_connection,
+    ) -> None:
         self._dsn = dsn
         self._name = name
+        self._open = open_connection
         self._free = asyncio.Semaphore(size)
-        self._idle: list[OpenConnection] = []
-        self._busy: set[OpenConnection] = set()
+        self._idle: list[OwnConnection] = []
+        self._busy: set[OwnConnection] = set()
 
     async def execute(self, call: Call[T]) -> T:
         """Execute a call on a free connection. Raises a `HowdahError`."""
@@ -45,14 +64,17 @@ class Pool:
                 self._busy.discard(connection)
                 if whole or not connection.closed:
                     self._idle.append(connection)
+                else:
+                    connection.terminate()
             return value
 
-    async def _take(self) -> OpenConnection:
+    async def _take(self) -> OwnConnection:
         while self._idle:
             connection = self._idle.pop()
             if not connection.closed:
                 return connection
-        return await open_connection(self._dsn, name=self._name)
+            connection.terminate()
+        return await self._open(self._dsn, name=self._name)
 
     async def close(self) -> None:
         """Close every connection."""

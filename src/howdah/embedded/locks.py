@@ -22,7 +22,7 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         # Never through a link: root opens these files in a folder that belongs to another account.
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        self.descriptor = os.open(path, flags, 0o600)
+        self.descriptor: int = os.open(path, flags, 0o600)
 
     def share(self) -> bool:
         """Take the lock together with others; False when somebody holds it alone."""

@@ -28,7 +28,7 @@ class ThreadExecutor:
     """
 
     def __init__(self, on_release: Callable[[], None]) -> None:
-        self.abandoned = 0
+        self.abandoned: int = 0
         self._on_release = on_release
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads = 0
@@ -45,7 +45,8 @@ class ThreadExecutor:
         try:
             value, error = await future
         except asyncio.CancelledError:
-            self.abandoned += 1
+            # Not when the thread had ended a moment before: nobody would take that back.
+            self.abandoned += future.cancelled()
             raise
         if error is not None:
             raise error

@@ -10,6 +10,9 @@
 * ``doorbell``     wakes the worker when a job is published
 * ``housekeeping`` calls `maintain()`
 * ``registration`` who the worker is
+* ``lifespan``     the app's resources, for as long as the process lives
+* ``surroundings`` what the context of a run reaches through to: ``transaction``, ``joblog``
+* ``reload``       notices changed sources
 * ``signals``      SIGTERM and SIGINT
 * ``processes``    several worker processes and the parent that looks after them; ``child`` is one of them
 """

@@ -19,6 +19,7 @@ from howdah.errors import HowdahError
 from howdah.settings import load_settings
 from howdah.worker.log import logger, set_up_logging
 from howdah.worker.processes import CANNOT_START, ChildOrders
+from howdah.worker.reload import RELOAD, Watch, source_files
 from howdah.worker.worker import Worker
 
 __all__ = ["main"]
@@ -44,7 +45,11 @@ def main() -> int:
             return Worker(_app(orders), orders.options, on_registered=lambda i: _tell(report, i)).main()
         except HowdahError as error:
             logger.error("%s", error)
-            return CANNOT_START
+            if not orders.options.reload:
+                return CANNOT_START
+            logger.info("waiting for a change of the sources")
+            logger.info("%s has changed: starting anew", Watch(source_files).wait())
+            return RELOAD
 
 
 def _app(orders: ChildOrders) -> Howdah:

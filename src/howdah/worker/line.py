@@ -12,9 +12,19 @@ if TYPE_CHECKING:
 
     from howdah.calls import Call
 
-__all__ = ["Line"]
+__all__ = ["Line", "is_momentary"]
 
 T = TypeVar("T")
+_LOCKED = "55P03"
+
+
+def is_momentary(error: HowdahError) -> bool:
+    """Tell whether the database only asks to try again soon: the worker's row is locked at this moment.
+
+    >>> is_momentary(DatabaseUnavailable("worker 7 is locked at this moment", sqlstate="55P03"))
+    True
+    """
+    return error.sqlstate == _LOCKED
 
 
 class Line:
@@ -38,7 +48,7 @@ class Line:
             whole = True
         except HowdahError as error:
             # What the server refused says nothing against the connection.
-            whole = not isinstance(error, DatabaseUnavailable)
+            whole = not isinstance(error, DatabaseUnavailable) or is_momentary(error)
             raise
         finally:
             if not whole:

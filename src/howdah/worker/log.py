@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["log_outcome", "logger", "set_up_logging", "totals_line"]
 
-logger = logging.getLogger("howdah.worker")
+logger: logging.Logger = logging.getLogger("howdah.worker")
 
 
 def log_outcome(outcome: Outcome, job: ClaimedJob | None) -> None:

@@ -12,7 +12,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `queues`: serve these only, all when empty. `topic`: run tasks whose names match this pattern only.
     `concurrency`: jobs run at once. `burst`: end when there is nothing more to do. `allow`: packages whose
-    functions may be run by name. `lease`, `grace`: seconds, see `Settings`. `name`: a label.
+    functions may be run by name. `lease`, `grace`: seconds, see `Settings`. `name`: a label. `reload`: a
+    process of a `Supervisor` ends when a source file of the project changes, and a new one takes its place.
 
     >>> WorkerOptions(queues=("mail",)).concurrency
     10
@@ -26,3 +27,4 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     lease: float = 15.0
     grace: float = 30.0
     name: str | None = None
+    reload: bool = False

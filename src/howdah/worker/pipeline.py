@@ -14,6 +14,7 @@ from howdah import calls
 from howdah.errors import DatabaseUnavailable, HowdahError, WorkerUnknown
 from howdah.worker import outcomes
 from howdah.worker.demand import BATCH_LIMIT, claim_size, flush_size
+from howdah.worker.line import is_momentary
 from howdah.worker.log import logger
 from howdah.worker.waiting import Waiting
 
@@ -32,6 +33,9 @@ __all__ = ["Pipeline"]
 # Seconds: how long an outcome waits for company, and how often an unsettled sleeper looks.
 _FLUSH_DELAY = 0.004
 _SHORT_POLL = 0.02
+# A publisher that is in flight for longer than a second may be so for hours.
+_PATIENT_POLL = 0.1
+_PATIENCE = 1.0
 _BURST_POLL = 0.05
 _LATER = 0.05
 
@@ -59,9 +63,11 @@ class Pipeline:
         self._pending_since: float | None = None
         self._requested = 0
         self._in_flight = 0
-        self._later = 0
+        # Outcomes that could not be taken; they are handed in again a little later.
+        self._postponed: list[Outcome] = []
         self._empty = False
         self._scouting = False
+        self._lay_down = 0.0
         self._uncertain = False
         self._stopping = False
         self._waiting = Waiting()
@@ -93,7 +99,7 @@ class Pipeline:
     @property
     def unreported(self) -> int:
         """Runs and outcomes that the database does not know about yet."""
-        return self._runner.unreported + len(self._runner.outcomes) + self._later
+        return self._runner.unreported + len(self._runner.outcomes) + len(self._postponed)
 
     def changed(self) -> None:
         """Take notice of the runner; called after every run, so it does next to nothing."""
@@ -167,6 +173,9 @@ class Pipeline:
         except WorkerUnknown:
             await self._registration.renew(worker_id, self._forget)
         except DatabaseUnavailable as error:
+            if is_momentary(error):
+                await self._again_soon(handed)
+                return None
             # The answer is lost, the exchange may have happened: see _reconcile.
             self._uncertain = self._uncertain or wanted > 0
             await self._after_failure(handed, error.message)
@@ -211,20 +220,27 @@ class Pipeline:
     def _hand_in_later(self, handed: Sequence[Outcome], run_ids: set[int]) -> None:
         """Somebody held these rows locked: only these wait."""
         kept = [outcome for outcome in handed if outcome[1] in run_ids]
-        self._later += len(kept)
+        self._postponed.extend(kept)
 
         def again() -> None:
-            self._later -= len(kept)
-            self._runner.outcomes.extend(kept)
+            known = [outcome for outcome in kept if outcome in self._postponed]  # unless forgotten
+            self._postponed = [outcome for outcome in self._postponed if outcome not in known]
+            self._runner.outcomes.extend(known)
             self._changed.set()
 
         asyncio.get_running_loop().call_later(_LATER, again)
 
     def _forget(self) -> None:
         self._runner.forget()
+        self._postponed.clear()
         self._uncertain = False
 
     # ── When it fails ──
+
+    async def _again_soon(self, handed: Sequence[Outcome]) -> None:
+        """Nothing happened, and the reason will have passed in a moment."""
+        self._runner.outcomes[:0] = handed
+        await asyncio.sleep(_LATER)
 
     async def _after_failure(self, handed: Sequence[Outcome], problem: str) -> None:
         self._runner.outcomes[:0] = handed
@@ -267,19 +283,26 @@ class Pipeline:
 
     async def _reconcile(self, line: Line) -> None:
         """Give back what an exchange claimed for us whose answer never came."""
+        worker_id = self._registration.worker_id
+        held = {*self._runner.held(), *(outcome[1] for outcome in self._postponed)}
         self._in_flight += 1
         try:
-            running = await line.execute(calls.list_jobs(state="running", limit=10_000))
+            back = await line.execute(calls.reconcile(worker_id, sorted(held)))
+        except WorkerUnknown:
+            await self._registration.renew(worker_id, self._forget)
+        except DatabaseUnavailable as error:
+            if is_momentary(error):
+                await self._again_soon(())
+            else:
+                await self._after_failure((), error.message)
         except HowdahError as error:
             await self._after_failure((), error.message)
-            return
+        else:
+            self._uncertain = False
+            if back:
+                logger.info("gave back %s runs whose claim was never answered", back)
         finally:
             self._in_flight -= 1
-        self._uncertain = False
-        held = self._runner.held()
-        for row in running:
-            if row.worker_id == self._registration.worker_id and row.run_id not in held:
-                self._runner.outcomes.append((row.id, row.run_id, "released"))
 
     # ── When there is nothing to do ──
 
@@ -294,6 +317,7 @@ class Pipeline:
 
     async def _scout(self, line: Line) -> None:
         self._scouting = True
+        self._lay_down = self._clock()
         try:
             while (slots := self._idle_slots()) > 0 and not self._stopping:
                 self._doorbell.expect()
@@ -317,7 +341,7 @@ class Pipeline:
         if self._options.burst:
             return _BURST_POLL
         if not answer.settled:
-            return _SHORT_POLL
+            return _SHORT_POLL if self._clock() < self._lay_down + _PATIENCE else _PATIENT_POLL
         longest = self._doorbell.longest_nap
         return longest if answer.next is None else max(_SHORT_POLL, min(answer.next, longest))
 
@@ -325,7 +349,13 @@ class Pipeline:
         if self._in_flight or self.unreported or not self._runner.idle:
             return False
         try:
-            return not await line.execute(calls.unfinished(self._options.queues))
+            options = self._options
+            if await line.execute(calls.unfinished(options.queues, options.topic)):
+                return False
+            left = await line.execute(calls.left_over(options.queues, options.topic))
         except HowdahError as error:
             await self._after_failure((), error.message)
             return False
+        counts = ", ".join(f"{row['jobs']} {row['reason']}" for row in left)
+        logger.info("nothing more to do; jobs left: %s", counts or "none")
+        return True

@@ -36,7 +36,7 @@ class Registration:
         allow: tuple[str, ...],
         on_registered: Callable[[int], None] | None = None,
     ) -> None:
-        self.worker_id = 0
+        self.worker_id: int = 0
         self._line = line
         self._catalogue = catalogue
         self._options = options
@@ -52,7 +52,7 @@ class Registration:
         waiting = Waiting()
         while True:
             try:
-                if not self.worker_id and await self._line.execute(calls.version()) != sql.digest():
+                if not self.worker_id and not sql.serves(await self._line.execute(calls.version())):
                     raise SchemaOutdated
                 self.worker_id = await self._line.execute(self._call())
             except DatabaseUnavailable as error:

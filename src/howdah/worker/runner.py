@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter, deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from howdah.context import Context, RunningJob, entered
@@ -14,13 +16,16 @@ from howdah.worker import outcomes
 from howdah.worker.catalogue import Catalogue, UnknownTask, WrongArguments
 from howdah.worker.demand import Load, next_duration
 from howdah.worker.log import log_outcome, logger
+from howdah.worker.surroundings import RunSurroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from howdah.context import Middleware
     from howdah.models import ClaimedJob, Outcome, Verdict
     from howdah.tasks import Tasks
     from howdah.worker.catalogue import Runnable
+    from howdah.worker.surroundings import Backing
 
 __all__ = ["Run", "Runner"]
 
@@ -35,17 +40,19 @@ _STALLED = 0.5
 class Run:
     """One run of one job."""
 
-    __slots__ = ("deadline", "job", "reported", "started", "stop", "stopped_at", "task")
+    __slots__ = ("deadline", "ending", "job", "reported", "started", "stop", "stopped_at", "task")
 
     def __init__(self, job: ClaimedJob, started: float) -> None:
-        self.job = job
-        self.started = started
-        self.deadline = started + job.timeout
+        self.job: ClaimedJob = job
+        self.started: float = started
+        self.deadline: float = started + job.timeout
         self.task: asyncio.Task[None] | None = None
         # Why it was cancelled: timeout, cancel, lost, shutdown.
         self.stop: str | None = None
-        self.stopped_at = 0.0
-        self.reported = False
+        self.stopped_at: float = 0.0
+        # Its task has ended; what it wrote is being committed or rolled back, in bounded time.
+        self.ending: bool = False
+        self.reported: bool = False
 
 
 class Runner:
@@ -54,17 +61,29 @@ class Runner:
     `on_change` is called when an outcome is ready, when jobs run short and when a slot gets free.
     """
 
-    def __init__(self, tasks: Tasks, allow: Sequence[str], slots: int, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        tasks: Tasks,
+        allow: Sequence[str],
+        slots: int,
+        on_change: Callable[[], None],
+        backing: Backing,
+        middleware: Sequence[Middleware] = (),
+    ) -> None:
         self._slots = slots
+        self._backing = backing
+        self._middleware = tuple(middleware)
         self._on_change = on_change
         self._threads = ThreadExecutor(self._slot_freed)
-        self.catalogue = Catalogue(tasks, allow, coroutine=CoroutineExecutor(), thread=self._threads)
+        self.catalogue: Catalogue = Catalogue(
+            tasks, allow, coroutine=CoroutineExecutor(), thread=self._threads
+        )
         self.waiting: deque[ClaimedJob] = deque()
         self.runs: dict[int, Run] = {}
         self.outcomes: list[Outcome] = []
         self.totals: Counter[str] = Counter()
         self.duration: float | None = None
-        self.looked_at = 0.0
+        self.looked_at: float = 0.0
         self._last_start = 0.0
         # Not the loop's own clock: uvloop's stands still while a task runs.
         self._clock = time.monotonic
@@ -146,6 +165,8 @@ class Runner:
         while True:
             now = self.looked_at = self._clock()
             for run in list(self.runs.values()):
+                if run.ending:
+                    continue
                 if run.stop is None and now >= run.deadline:
                     self._stop(run, "timeout")
                 elif run.stop is not None and not run.reported and now >= run.stopped_at + _PATIENCE:
@@ -180,21 +201,67 @@ class Runner:
         except WrongArguments as problem:
             self._report(outcomes.parked(job, "arguments", str(problem)))
         else:
+            if logger.isEnabledFor(logging.DEBUG):
+                logger.debug("%s %s (attempt %s) starts", job.task, job.job_id, job.attempt)
             run = self.runs[job.run_id] = Run(job, now)
             run.task = self._create_task(self._execute(run, runnable, args, kwargs))
 
     async def _execute(self, run: Run, runnable: Runnable, args: list[Any], kwargs: dict[str, Any]) -> None:
-        job = run.job
-        entered(job)
+        entered(run.job)
+        surroundings: RunSurroundings | None = None
         try:
-            if runnable.parameters.context is not None:
-                context = Context(RunningJob(job))
-                args, kwargs = runnable.parameters.with_context(args, kwargs, context)
-            value = await runnable.executor.execute(runnable.function, args, kwargs)
+            if runnable.parameters.context is None and not self._middleware:
+                value = await runnable.executor.execute(runnable.function, args, kwargs)
+            else:
+                surroundings = RunSurroundings(self._backing, run.job)
+                value = await self._called(run, runnable, args, kwargs, surroundings)
             outcome = self._after_value(run, value)
         except BaseException as error:  # SystemExit and the like end the job, not the worker
             outcome = self._after_error(run, error)
+            if runnable.executor is self._threads and isinstance(error, asyncio.CancelledError) and run.stop:
+                self._complain_about_thread(run)
+        if surroundings is not None and surroundings.close():
+            outcome = await self._settled(run, surroundings, outcome)
         self._finish(run, outcome)
+
+    async def _called(
+        self,
+        run: Run,
+        runnable: Runnable,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        surroundings: RunSurroundings,
+    ) -> Any:
+        """Call a function that takes the context, or one that middleware lies around."""
+        context = Context(RunningJob(run.job), surroundings)
+        if runnable.parameters.context is not None:
+            args, kwargs = runnable.parameters.with_context(args, kwargs, context)
+        function = runnable.function
+        if runnable.executor is self._threads:
+            function = partial(surroundings.transaction.call, function)
+        call: Callable[[], Awaitable[Any]] = partial(runnable.executor.execute, function, args, kwargs)
+        for around in reversed(self._middleware):
+            call = partial(around, context, call)
+        return await call()
+
+    async def _settled(
+        self, run: Run, surroundings: RunSurroundings, outcome: Outcome | None
+    ) -> Outcome | None:
+        """Store the last lines, commit or roll back; return what is left to hand in."""
+        run.ending = True
+        try:
+            await surroundings.store_log()
+            if outcome is not None and outcome[2] == "succeeded":
+                success, outcome = outcome, await surroundings.commit(outcome)
+                if surroundings.committed:
+                    self.totals["succeeded"] += 1
+                    log_outcome(success, run.job)
+        except Exception as error:  # a bug here must not cost the outcome, nor the slot
+            logger.exception("the end of job %s", run.job.job_id)
+            outcome = outcomes.from_error(run.job, error)
+        finally:
+            await surroundings.end()
+        return outcome
 
     def _after_value(self, run: Run, value: Any) -> Outcome | None:
         match run.stop:
@@ -233,11 +300,19 @@ class Runner:
         self._on_change()
 
     def _stop(self, run: Run, reason: str) -> None:
-        if run.task is None or run.stop in (reason, "lost"):
+        if run.task is None or run.ending or run.stop in (reason, "lost"):
             return
         run.stop = reason
         run.stopped_at = self._clock()
         run.task.cancel()
+
+    def _complain_about_thread(self, run: Run) -> None:
+        logger.warning(
+            "%s %s: its thread goes on although the run was ended (%s); its slot stays taken",
+            run.job.task,
+            run.job.job_id,
+            run.stop,
+        )
 
     def _abandon(self, run: Run) -> None:
         run.reported = True

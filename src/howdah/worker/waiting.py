@@ -16,7 +16,7 @@ class Waiting:
     def __init__(self, shortest: float = 0.05, longest: float = 1.0) -> None:
         self._shortest = shortest
         self._longest = longest
-        self.failures = 0
+        self.failures: int = 0
 
     def next(self) -> float:
         """Return the seconds to wait after one more failure."""

@@ -9,20 +9,25 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from howdah.drivers.pool import Pool
+from howdah.drivers.transactions import Connections
 from howdah.errors import HowdahError
 from howdah.worker.doorbell import Doorbell
 from howdah.worker.heartbeat import Heartbeat
 from howdah.worker.housekeeping import Housekeeping
+from howdah.worker.lifespan import resources_of
 from howdah.worker.line import Line
 from howdah.worker.log import logger, totals_line
 from howdah.worker.options import WorkerOptions
 from howdah.worker.pipeline import Pipeline
 from howdah.worker.registration import Registration
+from howdah.worker.reload import RELOAD, Watch, imported_files
 from howdah.worker.runner import Runner
 from howdah.worker.signals import heeding_signals
+from howdah.worker.surroundings import Backing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from howdah.app import Howdah
 
@@ -32,6 +37,8 @@ _TOTALS_EVERY = 10.0
 # Seconds that handing in may take once the running jobs have been cancelled.
 _LAST_WORDS = 0.8
 _EXCHANGES_UNDER_WAY = 2
+# What running jobs get when a source has changed: somebody is waiting.
+_RELOAD_GRACE = 2.0
 
 
 class Worker:
@@ -53,10 +60,10 @@ class Worker:
         on_registered: Callable[[int], None] | None = None,
     ) -> None:
         self.app = app
-        self.options = options or WorkerOptions()
-        self.allow = (*app.allow, *self.options.allow)
-        self.started = asyncio.Event()
-        self.stuck = 0
+        self.options: WorkerOptions = options or WorkerOptions()
+        self.allow: tuple[str, ...] = (*app.allow, *self.options.allow)
+        self.started: asyncio.Event = asyncio.Event()
+        self.stuck: int = 0
         self._on_registered = on_registered
         self._registration: Registration | None = None
         self._pipeline: Pipeline | None = None
@@ -65,11 +72,17 @@ class Worker:
         self._running: asyncio.Task[None] | None = None
         self._lines: list[Line] = []
         self._stop_wanted = False
+        self._exit_code = 0
 
     @property
     def worker_id(self) -> int:
         """The number under which the worker is registered now; 0 before."""
         return self._registration.worker_id if self._registration is not None else 0
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """How many runs have ended how."""
+        return dict(self._runner.totals) if self._runner is not None else {}
 
     def main(self) -> int:
         """Run until a signal ends it (or, with `burst`, until there is nothing to do); return the exit code.
@@ -84,8 +97,8 @@ class Worker:
                 self.app.database.release()
                 logging.shutdown()
                 sys.stdout.flush()
-                os._exit(0)
-        return 0
+                os._exit(self._exit_code)
+        return self._exit_code
 
     async def run(self) -> None:
         """Run until `stop` is called (or, with `burst`, until there is nothing to do).
@@ -95,7 +108,8 @@ class Worker:
         dsn = await asyncio.to_thread(self.app.database.dsn)
         self.app.import_tasks()
         try:
-            await self._register_and_work(dsn)
+            async with resources_of(self.app.lifespans) as resources:
+                await self._register_and_work(dsn, self._backing(dsn, resources))
         finally:
             for line in self._lines:
                 await line.close()
@@ -118,8 +132,15 @@ class Worker:
 
     # ── In order ──
 
-    async def _register_and_work(self, dsn: str) -> None:
-        runner = self._runner = Runner(self.app.tasks, self.allow, self.options.concurrency, self._changed)
+    async def _register_and_work(self, dsn: str, backing: Backing) -> None:
+        runner = self._runner = Runner(
+            self.app.tasks,
+            self.allow,
+            self.options.concurrency,
+            self._changed,
+            backing,
+            self.app.middlewares,
+        )
         lines = [self._line(dsn, "howdah worker") for _ in range(_EXCHANGES_UNDER_WAY)]
         doorbell = Doorbell(self._line(dsn, "howdah doorbell"))
         registration = self._registration = Registration(
@@ -130,9 +151,10 @@ class Worker:
         pipeline = self._pipeline = Pipeline(runner, registration, lines, doorbell, self.options)
         self._announce()
         try:
-            await self._work(dsn, runner, registration, pipeline, doorbell)
+            await self._work(dsn, runner, registration, pipeline, doorbell, backing)
         finally:
             await self._leave(runner, registration)
+            await backing.close()
 
     async def _registered(self, registration: Registration) -> bool:
         """Register; False when it was told to stop before the database was there."""
@@ -149,7 +171,13 @@ class Worker:
         return True
 
     async def _work(
-        self, dsn: str, runner: Runner, registration: Registration, pipeline: Pipeline, doorbell: Doorbell
+        self,
+        dsn: str,
+        runner: Runner,
+        registration: Registration,
+        pipeline: Pipeline,
+        doorbell: Doorbell,
+        backing: Backing,
     ) -> None:
         heartbeat = Heartbeat(
             lambda: Line(dsn, "howdah heartbeat", answer_timeout=self.options.lease, connect_timeout=5),
@@ -162,7 +190,14 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as services:
                 housekeeping = Housekeeping(self._line(dsn, "howdah housekeeping"))
-                beside = (runner.watch(), doorbell.run(), housekeeping.run(), self._totals(runner))
+                beside = (
+                    runner.watch(),
+                    doorbell.run(),
+                    housekeeping.run(),
+                    backing.log.run(),
+                    self._totals(runner),
+                    self._sources(),
+                )
                 around = [services.create_task(service) for service in beside]
                 self._running = services.create_task(self._until_drained(pipeline))
                 self.started.set()
@@ -195,6 +230,10 @@ class Worker:
 
     # ── Beside ──
 
+    def _backing(self, dsn: str, resources: Mapping[str, Any]) -> Backing:
+        size = self.options.concurrency
+        return Backing(Connections(dsn, size), Pool(dsn, size=min(size, 4), name="howdah log"), resources)
+
     def _line(self, dsn: str, name: str) -> Line:
         line = Line(dsn, name)
         self._lines.append(line)
@@ -219,6 +258,16 @@ class Worker:
             before = runner.totals.copy()
             if new or runner.busy:
                 logger.info("last %d s: %s", _TOTALS_EVERY, totals_line(new, runner.busy))
+
+    async def _sources(self) -> None:
+        """With `reload`: end when a source has changed; whoever started this process starts a new one."""
+        if not self.options.reload:
+            return
+        file = await Watch(imported_files).change()
+        logger.info("%s has changed: starting anew", file)
+        self._exit_code = RELOAD
+        self.stop()
+        self._later(min(self.options.grace, _RELOAD_GRACE), self.stop_now)
 
     def _announce(self) -> None:
         options = self.options

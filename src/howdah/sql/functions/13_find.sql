@@ -6,7 +6,6 @@ create or replace function howdah.job_number(i_job_id text)
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
 declare
     v_id bigint;
@@ -44,7 +43,6 @@ create or replace function howdah.ready_position(i_job howdah.job)
     language sql
     stable
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
     select r.ctid from howdah.ready r
      where r.queue = coalesce(i_job.queue, 'default') and r.priority = coalesce(i_job.priority, 0)
@@ -63,7 +61,6 @@ create or replace function howdah.state_of(i_id bigint)
     language sql
     stable
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
     select s.state
       from howdah.job j

@@ -10,8 +10,6 @@ create or replace function howdah.new_lanes()
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
-    set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -72,16 +70,6 @@ create or replace function howdah.claim(
     language plpgsql
     volatile
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_nestloop = on
-    set enable_sort = on
-    set jit = off
 as $$
 begin
     return query

@@ -12,22 +12,6 @@ create or replace function howdah.consume(i_num integer, i_queues text[], i_topi
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_tidscan = on
-    set enable_nestloop = on
-    set enable_material = on
-    set enable_sort = on
-    set join_collapse_limit = 8
-    set from_collapse_limit = 8
-    set random_page_cost = 1.1
-    set seq_page_cost = 1
-    set jit = off
 as $$
 declare
     v_now   constant timestamptz := howdah.now();

@@ -18,16 +18,6 @@ create or replace function howdah.accept_successes(i_outcomes jsonb, i_now times
     returns bigint[]
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_nestloop = on
-    set enable_sort = on
-    set jit = off
 as $$
 declare
     v_taken bigint[];
@@ -110,7 +100,6 @@ create or replace function howdah.accept(
     i_outcomes jsonb, i_now timestamptz, out lost bigint[], out later bigint[])
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
 declare
     v_taken   bigint[] := howdah.accept_successes(i_outcomes, i_now);
@@ -200,7 +189,6 @@ create or replace function howdah.run_list(
     i_worker howdah.worker, i_num integer, i_discover boolean, i_now timestamptz, out list text, out count bigint)
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
 as $$
 begin
     -- built as text: names are free of quotes by rule, and a document is never parsed again
@@ -231,22 +219,6 @@ create or replace function jobs.exchange(
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_tidscan = on
-    set enable_nestloop = on
-    set enable_material = on
-    set enable_sort = on
-    set join_collapse_limit = 8
-    set from_collapse_limit = 8
-    set random_page_cost = 1.1
-    set seq_page_cost = 1
-    set jit = off
 as $$
 declare
     v_now       constant timestamptz := howdah.now();

@@ -9,7 +9,6 @@ create or replace function howdah.take_waiting(i_id bigint)
     returns integer
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
 declare
     v_attempt integer;
@@ -58,7 +57,6 @@ create or replace function howdah.ask_to_stop(i_id bigint, i_reason text, i_now 
     returns bigint
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
 declare
     v_run howdah.running;
@@ -85,20 +83,6 @@ create or replace function jobs.cancel(i_job_id text, i_reason text default null
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_tidscan = on
-    set enable_nestloop = on
-    set enable_material = on
-    set enable_sort = on
-    set join_collapse_limit = 8
-    set from_collapse_limit = 8
-    set jit = off
 as $$
 declare
     v_now     constant timestamptz := howdah.now();
@@ -139,20 +123,6 @@ create or replace function jobs.retry(i_job_id text)
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_tidscan = on
-    set enable_nestloop = on
-    set enable_material = on
-    set enable_sort = on
-    set join_collapse_limit = 8
-    set from_collapse_limit = 8
-    set jit = off
 as $$
 declare
     v_id      bigint := howdah.job_number(i_job_id);
@@ -195,20 +165,6 @@ create or replace function jobs.delete(i_job_id text, i_force boolean default fa
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_tidscan = on
-    set enable_nestloop = on
-    set enable_material = on
-    set enable_sort = on
-    set join_collapse_limit = 8
-    set from_collapse_limit = 8
-    set jit = off
 as $$
 declare
     v_now     constant timestamptz := howdah.now();
@@ -269,7 +225,6 @@ create or replace function howdah.forget(i_ids bigint[])
     returns void
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
 begin
     -- what somebody holds is left to expire, which drops what belongs to no waiting job: prune must not wait for a consumer

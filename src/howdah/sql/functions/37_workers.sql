@@ -7,7 +7,6 @@ create or replace function howdah.hold_worker(i_worker_id bigint)
     returns howdah.worker
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
 declare
     v_worker howdah.worker;
@@ -186,22 +185,6 @@ create or replace function jobs.worker_started(
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_tidscan = on
-    set enable_nestloop = on
-    set enable_material = on
-    set enable_sort = on
-    set join_collapse_limit = 8
-    set from_collapse_limit = 8
-    set random_page_cost = 1.1
-    set seq_page_cost = 1
-    set jit = off
 as $$
 declare
     v_now      constant timestamptz := howdah.now();
@@ -315,20 +298,6 @@ create or replace function jobs.worker_stopped(i_worker_id bigint, i_crashed boo
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_tidscan = on
-    set enable_nestloop = on
-    set enable_material = on
-    set enable_sort = on
-    set join_collapse_limit = 8
-    set from_collapse_limit = 8
-    set jit = off
 as $$
 begin
     perform howdah.require_read_committed('worker_stopped');    -- an older snapshot misses runs claimed meanwhile
@@ -387,20 +356,6 @@ create or replace function jobs.heartbeat(i_worker_id bigint default null, i_run
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_tidscan = on
-    set enable_nestloop = on
-    set enable_material = on
-    set enable_sort = on
-    set join_collapse_limit = 8
-    set from_collapse_limit = 8
-    set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -430,7 +385,6 @@ create or replace function howdah.extend(i_run_ids bigint[], i_now timestamptz)
     returns table (run_id bigint, verdict text)
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
 #variable_conflict use_column
 begin

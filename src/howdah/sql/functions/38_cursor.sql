@@ -100,8 +100,6 @@ create or replace function howdah.move_floors(i_settled bigint, i_now timestampt
     returns void
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
-    set plan_cache_mode = force_generic_plan
 as $$
 begin
     update howdah.lane l
@@ -157,7 +155,6 @@ create or replace function howdah.lift(i_low bigint)
     returns bigint
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
 declare
     v_count bigint;
@@ -190,7 +187,6 @@ create or replace function howdah.left_behind(i_low bigint)
     language sql
     volatile
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
     select exists (
         select from howdah.lane l
@@ -208,7 +204,6 @@ create or replace function howdah.pass_stuck(i_now timestamptz)
     returns bigint
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
 declare
     v_lane    howdah.lane;

@@ -6,16 +6,6 @@ create or replace function howdah.promote(i_now timestamptz, i_limit integer)
     returns bigint
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_nestloop = on
-    set enable_sort = on
-    set jit = off
 as $$
 declare
     v_queues text[];
@@ -54,8 +44,6 @@ create or replace function howdah.expire(i_now timestamptz, i_limit integer)
     returns bigint
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
 as $$
 declare
     v_id      bigint;
@@ -92,7 +80,6 @@ create or replace function howdah.lock_waiting(i_id bigint)
     returns integer
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
 declare
     v_attempt integer;
@@ -119,8 +106,6 @@ create or replace function howdah.rescue(i_now timestamptz, i_limit integer)
     returns bigint
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
 as $$
 declare
     v_run    howdah.running;
@@ -131,9 +116,7 @@ begin
         select r.* from howdah.running r
          where r.worker_id is null and r.deadline < i_now order by r.deadline limit i_limit for update skip locked
     loop
-        delete from howdah.running r where r.id = v_run.id;
-        perform howdah.fail(v_run, 'timeout', 'not finished within its timeout', null, null, false, i_now);
-        v_count := v_count + 1;
+        v_count := v_count + howdah.time_out(v_run, i_now);
     end loop;
     for v_worker in
         select w.id from howdah.worker w join howdah.beat b on b.worker_id = w.id
@@ -149,6 +132,29 @@ end;
 $$;
 
 comment on function howdah.rescue is 'Take back runs past their timeout or of dead workers.';
+
+
+-- howdah.time_out: one run past its timeout ─► retry or failed; its worker, if it has one, is told.
+--
+-- Whatever goes wrong with one run must not stop the sweep for all others: it is rolled back, warned about and tried again
+-- by the next sweep.
+create or replace function howdah.time_out(i_run howdah.running, i_now timestamptz)
+    returns integer
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from howdah.running r where r.id = i_run.id;
+    perform howdah.fail(i_run, 'timeout', 'not finished within its timeout', null, null, false, i_now);
+    perform howdah.tell_lost(i_run, 'past its timeout', i_now);
+    return 1;
+exception when data_exception or integrity_constraint_violation or program_limit_exceeded then
+    raise warning 'howdah: run % of job % cannot be timed out: %', i_run.run_id, i_run.id, sqlerrm;
+    return 0;
+end;
+$$;
+
+comment on function howdah.time_out is 'Take back one run past its timeout.';
 
 
 -- howdah.bury: a worker past its lease, looked at once more now that its lock is ours.
@@ -207,10 +213,7 @@ begin
          where r.worker_id is not null and r.deadline < i_now - interval '10 s'
          order by r.id limit i_limit for update skip locked
     loop
-        delete from howdah.running r where r.id = v_run.id;
-        perform howdah.fail(v_run, 'timeout', 'not finished within its timeout', null, null, false, i_now);
-        perform howdah.tell_lost(v_run, 'past its timeout', i_now);
-        v_count := v_count + 1;
+        v_count := v_count + howdah.time_out(v_run, i_now);
     end loop;
     return v_count;
 end;
@@ -226,8 +229,6 @@ create or replace function howdah.park(i_now timestamptz, i_limit integer)
     returns bigint
     language plpgsql
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
 as $$
 declare
     v_unknown text[];
@@ -325,22 +326,6 @@ create or replace function jobs.maintain()
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_tidscan = on
-    set enable_nestloop = on
-    set enable_material = on
-    set enable_sort = on
-    set join_collapse_limit = 8
-    set from_collapse_limit = 8
-    set random_page_cost = 1.1
-    set seq_page_cost = 1
-    set jit = off
 as $$
 declare
     v_now constant timestamptz := howdah.now();
@@ -373,20 +358,6 @@ create or replace function jobs.prune(i_older_than interval default null, i_limi
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_tidscan = on
-    set enable_nestloop = on
-    set enable_material = on
-    set enable_sort = on
-    set join_collapse_limit = 8
-    set from_collapse_limit = 8
-    set jit = off
 as $$
 declare
     v_now constant timestamptz := howdah.now();

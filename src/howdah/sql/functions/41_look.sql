@@ -7,20 +7,6 @@ create or replace function jobs.get(i_job_id text)
     stable
     security definer
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_tidscan = on
-    set enable_nestloop = on
-    set enable_material = on
-    set enable_sort = on
-    set join_collapse_limit = 8
-    set from_collapse_limit = 8
-    set jit = off
 as $$
 declare
     v_id bigint;
@@ -109,20 +95,6 @@ create or replace function jobs.failures(i_job_id text)
     stable
     security definer
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_tidscan = on
-    set enable_nestloop = on
-    set enable_material = on
-    set enable_sort = on
-    set join_collapse_limit = 8
-    set from_collapse_limit = 8
-    set jit = off
 as $$
 #variable_conflict use_column
 begin
@@ -135,26 +107,63 @@ $$;
 comment on function jobs.failures is 'Failed attempts of a job, oldest first. Raises JB003.';
 
 
--- jobs.unfinished: what a burst worker waits for.
-create or replace function jobs.unfinished(i_queues text[] default null)
+-- jobs.unfinished: what a burst worker waits for. Without its topic it would wait for what it never claims.
+drop function if exists jobs.unfinished(text[]);   -- the form without i_topic
+create or replace function jobs.unfinished(i_queues text[] default null, i_topic text default null)
     returns bigint
     language plpgsql
     stable
     security definer
     set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_topic constant text := howdah.topic_pattern(i_topic);
 begin
     return (select count(*) from howdah.ready r
              where (i_queues is null or r.queue = any (i_queues))
+               and (v_topic is null or r.task like v_topic)
                and not exists (select from howdah.queue q where q.queue = r.queue and q.paused_at is not null))
          + (select count(*) from howdah.running r
               join howdah.job j on j.id = r.id
               left join howdah.task t on t.name = j.task
-             where i_queues is null or coalesce(j.queue, t.queue, 'default') = any (i_queues));
+             where (i_queues is null or coalesce(j.queue, t.queue, 'default') = any (i_queues))
+               and (v_topic is null or j.task like v_topic));
 end;
 $$;
 
-comment on function jobs.unfinished is 'How many jobs are ready or running in these queues (null: in all).';
+comment on function jobs.unfinished is 'How many jobs are ready or running in these queues (null: in all), with tasks of this topic (null: with any).';
+
+
+-- jobs.left_over: what a burst worker leaves behind.
+create or replace function jobs.left_over(i_queues text[] default null, i_topic text default null)
+    returns table (reason text, jobs bigint)
+    language plpgsql
+    stable
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_topic constant text := howdah.topic_pattern(i_topic);
+begin
+    return query
+        select x.reason, count(*)
+          from (select s.id, 'due later' as reason from howdah.scheduled s
+                union all
+                select b.id, case b.kind when 'task' then 'task unknown' else 'arguments do not fit' end
+                  from howdah.blocked b
+                union all
+                select r.id, 'queue paused'
+                  from howdah.ready r join howdah.queue q on q.queue = r.queue and q.paused_at is not null) x
+          join howdah.job j on j.id = x.id
+          left join howdah.task t on t.name = j.task
+         where (i_queues is null or coalesce(j.queue, t.queue, 'default') = any (i_queues))
+           and (v_topic is null or j.task like v_topic)
+         group by x.reason order by x.reason;
+end;
+$$;
+
+comment on function jobs.left_over is 'How many unfinished jobs of these queues and this topic no worker can start now, by reason.';
 
 
 -- jobs.wait: blocks until a job ends. VOLATILE, so that each look has a new snapshot; at most 60 s, because a sleeping
@@ -165,20 +174,6 @@ create or replace function jobs.wait(i_job_id text, i_timeout numeric default 60
     volatile
     security definer
     set search_path = pg_catalog, pg_temp
-    set plan_cache_mode = force_generic_plan
-    set enable_seqscan = off
-    set enable_hashjoin = off
-    set enable_mergejoin = off
-    set enable_indexscan = on
-    set enable_indexonlyscan = on
-    set enable_bitmapscan = on
-    set enable_tidscan = on
-    set enable_nestloop = on
-    set enable_material = on
-    set enable_sort = on
-    set join_collapse_limit = 8
-    set from_collapse_limit = 8
-    set jit = off
 as $$
 declare
     v_id    bigint;
@@ -286,7 +281,7 @@ create or replace function jobs.version()
     security definer
     set search_path = pg_catalog, pg_temp
 as $$
-    select m.digest from howdah.migration m where m.name = 'functions';
+    select concat_ws(' ', m.release, m.digest) from howdah.migration m where m.name = 'functions';
 $$;
 
-comment on function jobs.version is 'Digest of the installed functions; a client of another digest says which command to run.';
+comment on function jobs.version is 'Release and digest of the installed functions; a worker that needs a later release says which command to run.';

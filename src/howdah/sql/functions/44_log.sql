@@ -9,7 +9,6 @@ create or replace function jobs.log(i_job_id text, i_run_id bigint, i_lines json
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
 declare
     v_id  constant bigint := howdah.job_number(i_job_id);
@@ -42,7 +41,6 @@ create or replace function jobs.logs(i_job_id text, i_after bigint default 0, i_
     stable
     security definer
     set search_path = pg_catalog, pg_temp
-    set enable_seqscan = off
 as $$
 #variable_conflict use_column
 begin

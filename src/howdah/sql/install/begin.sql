@@ -29,6 +29,15 @@ set local lock_timeout = '30s';
 create table if not exists howdah.migration (
     name       text primary key,
     digest     text not null,
-    applied_at timestamptz not null default clock_timestamp()
+    applied_at timestamptz not null default clock_timestamp(),
+    release    text
 );
+-- Databases of the first days have no such column. Looked at first: to alter would lock out whoever asks for the version.
+do $$
+begin
+    if not exists (select from pg_attribute where attrelid = 'howdah.migration'::regclass and attname = 'release') then
+        alter table howdah.migration add column release text;
+    end if;
+end;
+$$;
 comment on table howdah.migration is 'What has been applied: numbered migrations once, the functions at every change.';

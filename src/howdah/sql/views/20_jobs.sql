@@ -135,3 +135,36 @@ union all
 select * from jobs.job;
 
 comment on view jobs."all" is 'Every job, finished or not.';
+
+
+-- The columns that jobs.running, jobs.expired and jobs."all" have, too.
+comment on column jobs.job_queue.id is 'Number of the job.';
+comment on column jobs.job_queue.job_id is 'The key given at publish, else the number as text.';
+comment on column jobs.job_queue.task is 'Name of the task.';
+comment on column jobs.job_queue.body is 'As published; a Python task takes {"args": […], "kwargs": {…}}.';
+comment on column jobs.job_queue.retries is 'Attempts that have failed.';
+comment on column jobs.job_queue.max_retries is 'Attempts after the first.';
+comment on column jobs.job_queue.priority is 'Larger is taken first.';
+comment on column jobs.job_queue.timeout is 'Seconds that a run may take.';
+comment on column jobs.job_queue.created_at is 'When it was published.';
+comment on column jobs.job_queue.run_at is 'When the run under way began.';
+comment on column jobs.job_queue.scheduled_at is 'When it is due, or was asked for.';
+comment on column jobs.job_queue.status is 'pending or running.';
+comment on column jobs.job_queue.queue is 'The queue it lies in.';
+comment on column jobs.job_queue.state is 'blocked, scheduled, ready or running.';
+comment on column jobs.job_queue.attempt is 'Number of the run under way; attempts made, while it waits.';
+comment on column jobs.job_queue.run_id is 'Number of the run under way: what a write about the run names.';
+comment on column jobs.job_queue.kind is 'What it waits for: time, retry, task, arguments.';
+comment on column jobs.job_queue.reason is 'More about what it is blocked by.';
+comment on column jobs.job_queue.worker_id is 'The worker that runs it; null for a plain consumer.';
+comment on column jobs.job_queue.headers is 'As published.';
+comment on column jobs.job_queue.meta is 'As published.';
+comment on column jobs.job_queue.key is 'The key given at publish.';
+comment on column jobs.job.run_at is 'When its last run began.';
+comment on column jobs.job.status is 'success, failed, cancelled or skipped.';
+comment on column jobs.job.state is 'succeeded, failed, cancelled or skipped.';
+comment on column jobs.job.kind is 'Why it did not succeed: error, timeout, crash, result, ttl, …';
+comment on column jobs.job.complete_on is 'When it ended.';
+comment on column jobs.job.result is 'What its task returned.';
+comment on column jobs.job.traceback is 'Traceback of its last attempt.';
+comment on column jobs.job.error is 'One line: why it did not succeed.';

@@ -1,0 +1,86 @@
+"""`howdah queue list · pause · resume · purge`."""
+
+from __future__ import annotations
+
+import click
+
+from howdah.cli import options
+from howdah.cli.database import ask, session
+from howdah.cli.output import print_json, print_table
+
+_COLUMNS = ("queue", "ready", "running", "waiting", "paused_at", "reason")
+
+
+@click.group(
+    "queue", epilog=options.example("howdah queue list", "howdah queue pause mail --reason 'SMTP is down'")
+)
+def queue_command() -> None:
+    """Look at queues, pause, resume and empty them."""
+
+
+@queue_command.command("list", epilog=options.example("howdah queue list --json"))
+@options.as_json
+@options.dsn
+def list_queues(dsn: str | None, as_json: bool) -> None:
+    """Show the queues that hold unfinished jobs or are paused.
+
+    waiting: jobs that are scheduled or blocked.
+    """
+    from howdah import calls
+
+    queues = ask(dsn, calls.list_queues())
+    if as_json:
+        print_json(queues)
+    else:
+        print_table(_COLUMNS, ([queue[name] for name in _COLUMNS] for queue in queues))
+
+
+@queue_command.command("pause", epilog=options.example("howdah queue pause mail --reason 'SMTP is down'"))
+@click.argument("queue")
+@click.option("--reason", help="Why; `howdah why` repeats it.")
+@options.as_json
+@options.dsn
+def pause(queue: str, reason: str | None, dsn: str | None, as_json: bool) -> None:
+    """Start no more jobs of a queue; running ones go on. The queue need not exist yet."""
+    from howdah import calls
+
+    ask(dsn, calls.pause_queue(queue, reason))
+    _say(as_json, queue, paused=True)
+
+
+@queue_command.command("resume", epilog=options.example("howdah queue resume mail"))
+@click.argument("queue")
+@options.as_json
+@options.dsn
+def resume(queue: str, dsn: str | None, as_json: bool) -> None:
+    """Start jobs of a paused queue again."""
+    from howdah import calls
+
+    ask(dsn, calls.resume_queue(queue))
+    _say(as_json, queue, paused=False)
+
+
+def _say(as_json: bool, queue: str, *, paused: bool) -> None:
+    if as_json:
+        print_json({"queue": queue, "paused": paused})
+    else:
+        click.echo(f"{queue} {'paused' if paused else 'resumed'}")
+
+
+@queue_command.command("purge", epilog=options.example("howdah queue purge mail"))
+@click.argument("queue")
+@options.as_json
+@options.dsn
+def purge(queue: str, dsn: str | None, as_json: bool) -> None:
+    """Delete the waiting jobs of a queue and print how many; running ones go on."""
+    from howdah import calls
+
+    purged = 0
+    with session(dsn) as opened:
+        # One call deletes a bounded number, so that no transaction is long.
+        while found := opened.ask(calls.purge_queue(queue)):
+            purged += found
+    if as_json:
+        print_json({"queue": queue, "purged": purged})
+    else:
+        click.echo(str(purged))

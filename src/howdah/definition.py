@@ -1,0 +1,132 @@
+"""What a task is, apart from being published."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cached_property, update_wrapper
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack
+
+from howdah.errors import ConfigurationError
+from howdah.models import TaskDescription, TaskOptions
+from howdah.naming import check_name, task_name
+from howdah.parameters import Parameters
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable, Mapping
+    from typing import Self
+
+    from howdah.app import Howdah
+    from howdah.retry import Backoff
+
+__all__ = ["DefaultOptions", "Definition", "PublishOptions", "task_options"]
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class DefaultOptions(TypedDict, total=False):
+    """What `@app.task(…)` takes: the options of every job of the task. Durations: seconds or timedelta."""
+
+    queue: str
+    max_retries: int
+    timeout: float | datetime.timedelta
+    priority: int
+    backoff: Backoff
+    ttl: float | datetime.timedelta
+    result_ttl: float | datetime.timedelta
+    failure_ttl: float | datetime.timedelta
+
+
+class PublishOptions(DefaultOptions, total=False):
+    """What `.options(…)` takes: the options of the jobs published next."""
+
+    delay: float | datetime.timedelta
+    scheduled_at: datetime.datetime
+    key: str
+    headers: Mapping[str, Any]
+    meta: Any
+
+
+class Definition(Generic[P, R_co]):
+    """A function with a name and options for its jobs."""
+
+    def __init__(
+        self,
+        function: Callable[..., R_co],
+        *,
+        name: str | None = None,
+        options: TaskOptions | None = None,
+        app: Howdah | None = None,
+        connection: Any = None,
+    ) -> None:
+        if not callable(function):
+            raise ConfigurationError(f"{function!r} is not a function", field="task")
+        self.function = function
+        self.name: str = check_name(name) if name is not None else task_name(function)
+        self.defaults: TaskOptions = options or TaskOptions()
+        self.defaults.given()  # refuses what cannot be, where it is written
+        self.app: Howdah | None = app
+        self.connection: Any = connection
+        self.is_coroutine: bool = inspect.iscoroutinefunction(function)
+        update_wrapper(self, function)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Run the function here and now."""
+        return self.function(*args, **kwargs)
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """How the function takes a body's arguments."""
+        return Parameters(self.function)
+
+    @property
+    def returns(self) -> Any:
+        """The annotation of the result."""
+        return self.parameters.returns
+
+    @property
+    def description(self) -> TaskDescription:
+        """What a worker tells the database about the task."""
+        return TaskDescription(self.name, self.defaults, str(self.parameters))
+
+    def options(self, *, connection: Any = None, **options: Unpack[PublishOptions]) -> Self:
+        """Return the task with other options for what is published next.
+
+        `connection`: publish inside that connection's transaction. Raises `InvalidInput`.
+
+        >>> from howdah import Howdah
+        >>> @Howdah().task
+        ... def sweep() -> None: ...
+        >>> sweep.options(delay=60, priority=5).defaults.delay
+        60
+        """
+        return type(self)(
+            self.function,
+            name=self.name,
+            options=self.defaults.merged(task_options(options)),
+            app=self.app,
+            connection=connection if connection is not None else self.connection,
+        )
+
+    def _taken_connection(self, kwargs: dict[str, Any]) -> Any:
+        if "connection" in kwargs and not self.parameters.takes("connection"):
+            return kwargs.pop("connection")
+        return self.connection
+
+    def _home(self) -> Howdah:
+        if self.app is None:
+            raise ConfigurationError(f"task {self.name} belongs to no app yet", hint="app.include(tasks)")
+        return self.app
+
+
+def task_options(options: Mapping[str, Any]) -> TaskOptions:
+    """Return options as they were written. Raises TypeError for one that does not exist."""
+    try:
+        return TaskOptions(**options)
+    except TypeError:
+        unknown = next(name for name in options if name not in TaskOptions.__dataclass_fields__)
+        raise TypeError(f"{unknown!r} is not an option of a job") from None

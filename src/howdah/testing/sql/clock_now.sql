@@ -1,0 +1,2 @@
+-- The time of the test's database.
+select howdah.now();

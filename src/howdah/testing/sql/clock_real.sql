@@ -1,0 +1,2 @@
+-- Lets the real time return.
+delete from howdah_test.clock;

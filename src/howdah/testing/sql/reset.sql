@@ -1,0 +1,21 @@
+-- Empties the schemas of a database that tests share: as if it had just been migrated. Sessions that an earlier test
+-- left behind are ended first, they might hold locks.
+select pg_terminate_backend(pid) from pg_stat_activity
+ where datname = current_database() and pid <> pg_backend_pid() and usename = current_user and application_name like 'howdah%';
+
+set lock_timeout = '10s';
+
+truncate
+    howdah.job, howdah.scheduled, howdah.blocked, howdah.ready, howdah.running, howdah.finished, howdah.failure, howdah.log,
+    howdah.expiry, howdah.notice, howdah.lane, howdah.settle, howdah.hole, howdah.queue, howdah.task, howdah.worker,
+    howdah.beat, howdah.sleeper, howdah_test.clock
+    restart identity;
+
+insert into howdah.settle default values;
+
+alter sequence howdah.position_seq restart;
+alter sequence howdah.run_seq restart;
+alter sequence howdah.worker_seq restart;
+alter sequence howdah.last_tick restart;
+alter sequence howdah.last_discovery restart;
+alter sequence howdah.last_stray_check restart;
