@@ -126,7 +126,7 @@ def _text(docstring: str | None) -> str:
     parts: list[str] = []
     for paragraph in re.split(r"\n\s*\n", (docstring or "").strip()):
         if paragraph.lstrip().startswith(">>>"):
-            example = re.sub(r"  # doctest:.*", "", inspect.cleandoc(paragraph))
+            example = re.sub(r" +# doctest:.*", "", inspect.cleandoc(paragraph))
             parts.append(f"```pycon\n{example}\n```")
         elif paragraph.startswith("    "):
             parts.append(f"```text\n{inspect.cleandoc(paragraph)}\n```")
