@@ -167,7 +167,7 @@ def _suspicious(encoded: bytes) -> bool:
     # NaN and infinity are encoded as null without a word, so every null is worth a look.
     if b"null" in encoded or b"\\u0000" in encoded:
         return True
-    return encoded.count(b"[") + encoded.count(b"{") > DEPTH_LIMIT
+    return len(encoded) > DEPTH_LIMIT and encoded.count(b"[") + encoded.count(b"{") > DEPTH_LIMIT
 
 
 def _plain(value: Any, field: str) -> Any:

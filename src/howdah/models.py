@@ -72,8 +72,7 @@ class ExchangeAnswer(msgspec.Struct):
 Outcome = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedJob:
+class PublishedJob(msgspec.Struct, frozen=True):
     """The answer to a publish; `created` is false when the key existed."""
 
     job_id: str

@@ -52,8 +52,14 @@ def many_call(
 
 def handle(app: Any, task: Definition[..., Any], answer: PublishedJob) -> Job[Any]:
     """Return the handle on a job that was published."""
+    return handles(app, task, [answer])[0]
+
+
+def handles(app: Any, task: Definition[..., Any], answers: Sequence[PublishedJob]) -> list[Job[Any]]:
+    """Return the handles on jobs that were published."""
     home = cast("Howdah", app)
-    return Job(home, answer.job_id, id=answer.id, created=answer.created, returns=task.returns)
+    returns = task.returns
+    return [Job(home, a.job_id, id=a.id, created=a.created, returns=returns) for a in answers]
 
 
 def _unknown(*args: Any, **kwargs: Any) -> Any:

@@ -84,7 +84,7 @@ class AsyncApp:
     ) -> list[Job[Any]]:
         """Publish one job for each element, all or none."""
         answers = await self.execute(publishing.many_call(task, arguments), connection=connection)
-        return [publishing.handle(self, task, answer) for answer in answers]
+        return publishing.handles(self, task, answers)
 
     async def consume(
         self,

@@ -85,7 +85,7 @@ class SyncApp:
     ) -> list[Job[Any]]:
         """Publish one job for each element, all or none."""
         answers = self.execute_sync(publishing.many_call(task, arguments), connection=connection)
-        return [publishing.handle(self, task, answer) for answer in answers]
+        return publishing.handles(self, task, answers)
 
     def consume_sync(
         self,
