@@ -80,7 +80,9 @@ def _nothing(rows: Rows) -> None:
 
 
 def _published(row: Row) -> PublishedJob:
-    return PublishedJob(*row.values())  # the columns of jobs.published, by position: the hot path of bulk publishing
+    return PublishedJob(
+        *row.values()
+    )  # the columns of jobs.published, by position: the hot path of bulk publishing
 
 
 def _one_published(rows: Rows) -> PublishedJob:
