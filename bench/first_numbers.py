@@ -72,6 +72,13 @@ async def publish(jobs: int) -> float:
     return jobs / (time.perf_counter() - began)
 
 
+async def publish_twice(jobs: int) -> float:
+    """Publish the same in bulk from two callers at once; return jobs per second of both."""
+    began = time.perf_counter()
+    await asyncio.gather(publish(jobs // 2), publish(jobs // 2))
+    return jobs / (time.perf_counter() - began)
+
+
 async def one_by_one(jobs: int) -> float:
     """Publish jobs one after the other; return jobs per second."""
     began = time.perf_counter()
@@ -110,8 +117,9 @@ async def measure(dsn: str, jobs: int) -> None:
     app.use(dsn)
     async with app:
         print(f"publish_many   {await publish(jobs):>10,.0f} jobs/s")
+        print(f"two callers    {await publish_twice(jobs):>10,.0f} jobs/s")
         print(f"publish        {await one_by_one(2000):>10,.0f} jobs/s")
-        drained = await asyncio.to_thread(drain, dsn, jobs + 2000)
+        drained = await asyncio.to_thread(drain, dsn, 2 * jobs + 2000)
         print(f"drain          {drained:>10,.0f} jobs/s (start-up included)")
         found = sorted(await latencies(dsn, 200))
         print(f"idle publish-to-start  p50 {statistics.median(found):.2f} ms, p99 {found[-2]:.2f} ms")

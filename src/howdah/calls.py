@@ -80,17 +80,15 @@ def _nothing(rows: Rows) -> None:
 
 
 def _published(row: Row) -> PublishedJob:
-    return PublishedJob(
-        *row.values()
-    )  # the columns of jobs.published, by position: the hot path of bulk publishing
-
-
-def _one_published(rows: Rows) -> PublishedJob:
-    return _published(rows[0])
+    return PublishedJob(*row.values())  # by position, as the type jobs.published has them
 
 
 def _all_published(rows: Rows) -> list[PublishedJob]:
     return [_published(row) for row in rows]
+
+
+def _one_published(rows: Rows) -> PublishedJob:
+    return _published(rows[0])
 
 
 def _changed(rows: Rows) -> ChangedJob:

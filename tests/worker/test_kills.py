@@ -27,7 +27,7 @@ def test_rows_are_written_exactly_once_however_workers_are_killed(live_database:
     assert "0 violations" in killing(live_database.dsn, 30, seed=1)
 
 
-@pytest.mark.model
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_a_thousand_kills(live_database: Any) -> None:
     assert "0 violations" in killing(live_database.dsn, 1000, seed=2)
