@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -239,6 +240,8 @@ def _finish(dsn: str, connection: psycopg.Connection[Any]) -> None:
     if pid == 0:
         try:
             work(dsn, Deadly("never", 1), theirs)
+        except BaseException:  # os._exit says nothing of it
+            traceback.print_exc()
         finally:
             os._exit(0)
     deadline = time.monotonic() + 60
