@@ -279,3 +279,39 @@ create or replace function howdah.exchange_answer(
         ',"next":', coalesce(case when i_next < 0 then 0 else i_next end::text, 'null'), '}')::json;
 
 comment on function howdah.exchange_answer is 'Answer of exchange.';
+
+
+-- jobs.reconcile: a live worker's runs that it does not hold ─► ready.
+--
+-- For a worker that does not know whether an exchange happened, because the answer never came.
+-- Locks: its runs in id order, SKIP LOCKED.
+create or replace function jobs.reconcile(i_worker_id bigint, i_held bigint[])
+    returns bigint
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now   constant timestamptz := howdah.now();
+    v_run   howdah.running;
+    v_count bigint := 0;
+begin
+    perform howdah.require_read_committed('reconcile');
+    perform howdah.hold_worker(i_worker_id);
+    for v_run in
+        select r.* from howdah.running r
+         where r.worker_id = i_worker_id and r.run_id <> all (coalesce(i_held, '{}')) order by r.id for update skip locked
+    loop
+        delete from howdah.running r where r.id = v_run.id;
+        if not howdah.cancel_wanted(v_run, v_now) then
+            perform howdah.make_ready(v_run.id, v_run.attempt - 1);
+        end if;
+        v_count := v_count + 1;
+    end loop;
+    return v_count;
+end;
+$$;
+
+comment on function jobs.reconcile is $$Hand back a worker's runs other than those it holds; answers how many.
+
+For a worker whose connection broke before an answer came. Raises JB007.$$;
