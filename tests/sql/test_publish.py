@@ -42,6 +42,22 @@ def test_a_key_that_exists_returns_that_job_and_publishes_nothing(sql: Session) 
     assert sql.value('select count(*) from jobs."all"') == 1
 
 
+@pytest.mark.parametrize("join", ["nestloop", "hashjoin", "mergejoin"])
+def test_jobs_keep_the_order_given_whatever_the_planner_does(sql: Session, join: str) -> None:
+    for other in {"nestloop", "hashjoin", "mergejoin"} - {join}:
+        sql.execute(f"set enable_{other} = off")
+    sql.execute("set plan_cache_mode = force_custom_plan")
+
+    tasks = [f"t{n * 37 % 100}" for n in range(100)]
+    sql.execute(
+        "select howdah.publish_jobs(array(select (jsonb_populate_record(null::howdah.publication,"
+        " jsonb_build_object('task', t))) from unnest(%s::text[]) with ordinality u (t, n) order by n))",
+        tasks,
+    )
+
+    assert [row["task"] for row in sql.rows("select task from howdah.job order by id")] == tasks
+
+
 def test_a_key_is_taken_until_its_job_is_deleted(sql: Session) -> None:
     publish(sql, key="k")
     sql.execute("select jobs.cancel('k')")

@@ -88,10 +88,12 @@ class Connections:
         self._size = size
         self._idle: dict[str, list[Any]] = {}
         self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     async def begin(self, form: str) -> Transaction:
         """Return an open transaction of one of `ASYNC_FORMS`. Raises a `HowdahError`."""
+        self._loop = asyncio.get_running_loop()
         while True:
             kept = self._taken(form)
             found: Transaction = kept or await _opened(form, self._dsn)
@@ -155,10 +157,13 @@ class Connections:
             if kept:
                 return kept.pop()
             # The new one takes the place of one of another form.
-            other = next((idle for idle in self._idle.values() if idle), None)
-            dropped = other.pop() if other else None
-        if dropped is not None:
-            dropped.drop()
+            other = next((form for form, idle in self._idle.items() if idle), None)
+            displaced: Any = self._idle[other].pop() if other else None
+        if other in THREAD_FORMS:
+            displaced.drop()
+        elif displaced is not None and self._loop is not None:
+            # By its own loop: uvloop crashes when another thread closes what it is reading from.
+            self._loop.call_soon_threadsafe(displaced.drop)
         return None
 
     def _keep(self, form: str, transaction: Any) -> None:

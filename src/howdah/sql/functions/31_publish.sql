@@ -23,7 +23,7 @@ begin
     perform howdah.check_publication(p) from unnest(i_jobs) p where not coalesce(howdah.is_plain(p), false);
 
     with given as materialized (
-        select nextval('howdah.position_seq') as id, p.key, coalesce(p.queue, t.queue) as queue, p.task, p.body,
+        select p.id, p.key, coalesce(p.queue, t.queue) as queue, p.task, p.body,
                coalesce(p.priority::smallint, t.priority) as priority,
                coalesce(p.max_retries, t.max_retries) as max_retries,
                coalesce(p.timeout::double precision, t.timeout) as timeout,
@@ -34,7 +34,8 @@ begin
                coalesce(p.result_ttl::double precision, t.result_ttl) as result_ttl,
                coalesce(p.failure_ttl::double precision, t.failure_ttl) as failure_ttl,
                p.headers, p.meta
-          from unnest(i_jobs) p
+          -- numbers are drawn before the join, which need not keep the order given
+          from (select nextval('howdah.position_seq') as id, u.* from unnest(i_jobs) u) p
           left join howdah.task t on t.name = p.task collate "C"
     ), plain as (
         insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
