@@ -150,8 +150,18 @@ def publish(task: str, body: Document | None = None, **options: Any) -> Call[Pub
     return Call("publish", _given(task=task, body=body, **_documents(options)), _one_published)
 
 
-def publish_many(jobs: Document) -> Call[list[PublishedJob]]:
-    """Publish several jobs, all or none; see `job_entry`."""
+def publish_each(task: str, bodies: Document, **options: Any) -> Call[list[int]]:
+    """Publish one job for each body, all or none; the answer is their numbers."""
+    return Call("publish_each", _given(task=task, bodies=bodies, **_documents(options)), _scalar)
+
+
+def merged(publishes: Sequence[Call[PublishedJob]]) -> Call[list[PublishedJob]]:
+    """Return one call that publishes what several would, all or none.
+
+    >>> merged([publish("a"), publish("b", priority=5)]).arguments["i_jobs"]
+    '[{"task":"a"},{"task":"b","priority":5}]'
+    """
+    jobs = json.rows([{name[2:]: value for name, value in call.arguments.items()} for call in publishes])
     return Call("publish_many", {"i_jobs": jobs}, _all_published)
 
 

@@ -21,12 +21,13 @@ __all__ = [
     "HEADERS_LIMIT",
     "NULL",
     "Document",
+    "bodies",
     "convert",
     "decode",
     "document",
     "encode",
     "encode_body",
-    "many",
+    "rows",
 ]
 
 BODY_LIMIT = 1024 * 1024
@@ -113,23 +114,37 @@ def encode_body(args: Any, kwargs: Any) -> bytes:
         raise
 
 
-def many(entry: Mapping[str, Any], arguments: Sequence[Any]) -> Document:
-    """Encode jobs that differ in their arguments only: a sequence (positional) or a mapping (by name) each.
+def bodies(arguments: Sequence[Any]) -> Document:
+    """Encode jobs' arguments, a sequence (positional) or a mapping (by name) each, as an array of bodies.
 
     Raises `InvalidInput`, which names the job and the argument.
 
-    >>> many({"task": "add"}, [(1, 2), {"a": 1}])
-    '[{"task":"add","body":{"args":[1,2]}},{"task":"add","body":{"kwargs":{"a":1}}}]'
+    >>> bodies([(1, 2), {"a": 1}])
+    '[{"args":[1,2]},{"kwargs":{"a":1}}]'
     """
-    jobs = []
+    encoded = []
     for position, each in enumerate(arguments):
         try:
-            body = encode({"args": each} if type(each) in _SEQUENCES else _named(each), field="body")
+            body = {"args": each} if type(each) in _SEQUENCES else _named(each)
+            encoded.append(encode(body, field="body"))
         except InvalidInput as error:
             name = f"jobs[{position}]"
             raise InvalidInput(f"{name}: {error.message}", field=name) from None
-        jobs.append({**entry, "body": msgspec.Raw(body)})
-    return Document(_encoder.encode(jobs).decode())
+    return Document(f"[{b','.join(encoded).decode()}]")
+
+
+def rows(entries: Sequence[Mapping[str, Any]]) -> Document:
+    """Encode objects whose values are plain or documents already.
+
+    >>> rows([{"task": "a", "body": Document("[1]")}])
+    '[{"task":"a","body":[1]}]'
+    """
+    raw = msgspec.Raw
+    plain = [
+        {name: raw(value.encode()) if type(value) is Document else value for name, value in entry.items()}
+        for entry in entries
+    ]
+    return Document(_encoder.encode(plain).decode())
 
 
 def _named(arguments: Any) -> dict[str, Any]:

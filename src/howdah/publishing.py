@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
-
 from howdah import calls, json
+from howdah.errors import InvalidInput
 from howdah.job import Job
 from howdah.naming import check_name, task_name
 from howdah.tasks import Task
@@ -44,34 +43,25 @@ def one_call(
 
 def many_call(
     task: Definition[..., Any], arguments: Sequence[Sequence[Any] | Mapping[str, Any]]
-) -> Call[list[PublishedJob]]:
+) -> Call[list[int]]:
     """Return the call that publishes one job for each element. Raises `InvalidInput`."""
-    entry = {"task": task.name, **_plain(task.defaults.given())}
-    return calls.publish_many(json.many(entry, arguments))
+    options = task.defaults.given()
+    if "key" in options:
+        raise InvalidInput("a key names one job: publish jobs with keys one by one", field="key")
+    return calls.publish_each(task.name, json.bodies(arguments), **options)
 
 
 def handle(app: Any, task: Definition[..., Any], answer: PublishedJob) -> Job[Any]:
     """Return the handle on a job that was published."""
-    return handles(app, task, [answer])[0]
+    return Job(cast("Howdah", app), answer.job_id, id=answer.id, created=answer.created, returns=task.returns)
 
 
-def handles(app: Any, task: Definition[..., Any], answers: Sequence[PublishedJob]) -> list[Job[Any]]:
-    """Return the handles on jobs that were published."""
+def handles(app: Any, task: Definition[..., Any], numbers: Sequence[int]) -> list[Job[Any]]:
+    """Return the handles on new jobs that have no keys."""
     home = cast("Howdah", app)
     returns = task.returns
-    return [Job(home, a.job_id, id=a.id, created=a.created, returns=returns) for a in answers]
+    return [Job(home, str(number), id=number, created=True, returns=returns) for number in numbers]
 
 
 def _unknown(*args: Any, **kwargs: Any) -> Any:
     raise NotImplementedError("only the task's name is known here")
-
-
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    checked = dict(options)
-    if "headers" in checked:
-        checked["headers"] = msgspec.Raw(
-            json.encode(checked["headers"], field="headers", limit=json.HEADERS_LIMIT)
-        )
-    if "meta" in checked:
-        checked["meta"] = msgspec.Raw(json.encode(checked["meta"], field="meta"))
-    return checked

@@ -74,6 +74,17 @@ class Agreement:
         else:
             self.ask(form, predict, jobs=given)
 
+    def publish_each(self, options: dict[str, Any], bodies: list[Any]) -> None:
+        given = [{**options, "body": body} for body in bodies]
+
+        def predict(rows: Rows) -> None:
+            numbers = rows[0]["publish_each"]
+            assert numbers == sorted(numbers), "jobs are numbered in the order given"
+            self.model.publish([moments(each) for each in given], numbers)
+            self.numbers += numbers
+
+        self.ask("publish_each", predict, bodies=bodies, **options)
+
     # claims
 
     def consume(self, count: int, queues: list[str] | None, topic: str | None, form: str) -> list[Handle]:

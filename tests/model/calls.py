@@ -108,6 +108,11 @@ class Calls(RuleBasedStateMachine):
     def publish_many(self, options: list[dict[str, Any]]) -> None:
         self.both.publish(options)
 
+    @rule(options=publications, bodies=st.lists(st.sampled_from([{"n": 1}, {"n": 2}]), max_size=3))
+    def publish_each(self, options: dict[str, Any], bodies: list[Any]) -> None:
+        unnamed = {name: value for name, value in options.items() if name not in ("key", "body")}
+        self.both.publish_each(unnamed, bodies)
+
     @rule(options=st.lists(plain, min_size=1, max_size=3))
     def publish_bulk(self, options: list[dict[str, Any]]) -> None:
         names = ("task", "body", "priority")

@@ -32,6 +32,10 @@ def calls(crowd: Crowd) -> dict[str, tuple[str, int]]:
         "publish a new key": ("select * from jobs.publish('demo.task', i_key => 'new')", 1),
         "publish a known key": (f"select * from jobs.publish('demo.task', i_key => 'key-{finished}')", 1),
         "publish for later": ("select * from jobs.publish('demo.task', i_delay => 60)", 1),
+        "publish each": (
+            "select jobs.publish_each('plan.task', (select jsonb_agg(n) from generate_series(1, 100) n))",
+            100,
+        ),
         "publish many": (f"select * from jobs.publish_many({_MANY.format(key='null')})", 100),
         "publish many keys": (f"""select * from jobs.publish_many({_MANY.format(key="'new-' || n")})""", 100),
         "publish many known keys": (

@@ -13,6 +13,7 @@ MOVES: Final = MappingProxyType(
             """select jobs.publish_many('[{"task": "demo.task", "queue": "q", "key": "z"},"""
             """ {"task": "demo.task", "queue": "q"}, {"task": "demo.task", "queue": "q", "key": "k"}]')"""
         ),
+        "publish each": """select jobs.publish_each('demo.task', '[1, 2]', i_queue => 'q')""",
         "consume": "select id from jobs.consume(10)",
         "consume topic": "select id from jobs.consume_topic('%', 10)",
         "ack": "select jobs.ack('k', '1', race.run())",

@@ -195,6 +195,38 @@ def test_publish_many_refuses_what_is_no_list_of_jobs(sql: Session, document: st
     assert set(counts(sql).values()) == {0}
 
 
+@pytest.mark.parametrize("document", [None, "{}", "1", '"x"', "null"])
+def test_publish_each_refuses_what_is_no_list_of_bodies(sql: Session, document: str | None) -> None:
+    said = refused(sql, "JB001", "select jobs.publish_each('a', %s)", document)
+
+    assert said.column_name == "bodies"
+    assert said.message_hint
+    assert set(counts(sql).values()) == {0}
+
+
+@pytest.mark.parametrize("body", ["[" * 65 + "]" * 65, '{"a": "' + "x" * 1048577 + '"}', "1e131071"])
+def test_publish_each_names_the_body_that_it_refuses(sql: Session, body: str) -> None:
+    query = "select jobs.publish_each('a', jsonb_build_array(1, %s::jsonb))"
+    if body == "1e131071":
+        assert sql.value(query, body) == [1, 2]
+        return
+
+    said = refused(sql, "JB001", query, body)
+
+    assert said.column_name == "bodies[1]"
+    assert set(counts(sql).values()) == {0}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("timeout", 0), ("delay", -1), ("queue", "a b"), ("ttl", "NaN")]
+)
+def test_publish_each_refuses_what_publish_refuses(sql: Session, field: str, value: object) -> None:
+    said = refused(sql, "JB001", f"select jobs.publish_each('a', '[1]', i_{field} => %s)", value)
+
+    assert said.column_name == field
+    assert set(counts(sql).values()) == {0}
+
+
 def test_delay_and_scheduled_at_exclude_each_other(sql: Session) -> None:
     said = refused(sql, "JB001", "select jobs.publish('a', i_delay => 1, i_scheduled_at => '2040-01-01')")
 

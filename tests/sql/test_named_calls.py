@@ -56,6 +56,25 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
             ]
         },
     ],
+    "publish_each": [
+        {"i_task": "a", "i_bodies": [{"args": [1]}, None]},
+        {
+            "i_task": "a",
+            "i_bodies": [{}],
+            "i_scheduled_at": "2040-01-01T00:00:00Z",
+            "i_timeout": 5,
+            "i_priority": 1,
+            "i_max_retries": 2,
+            "i_queue": "q",
+            "i_ttl": 60,
+            "i_result_ttl": 60,
+            "i_failure_ttl": 60,
+            "i_backoff": [1, 2],
+            "i_headers": {"a": "b"},
+            "i_meta": {"c": 1},
+        },
+        {"i_task": "a", "i_bodies": [], "i_delay": 5},
+    ],
     "publish_many": [{"i_jobs": [{"task": "a", "body": {}, "key": "k", "backoff": [1]}, {"task": "b"}]}],
     "consume": [
         {},

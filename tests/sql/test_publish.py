@@ -42,6 +42,38 @@ def test_a_key_that_exists_returns_that_job_and_publishes_nothing(sql: Session) 
     assert sql.value('select count(*) from jobs."all"') == 1
 
 
+def test_publish_each_makes_one_job_of_each_body_in_the_order_given(sql: Session) -> None:
+    numbers = sql.value(
+        "select jobs.publish_each('a.b', '[1, null, {\"n\": 3}]', i_queue => 'q', i_priority => 4)"
+    )
+
+    rows = sql.rows("select id, task, queue, priority, body, state from jobs.job_queue order by id")
+    assert [row["id"] for row in rows] == numbers
+    assert [row["body"] for row in rows] == [1, None, {"n": 3}]
+    assert {(row["task"], row["queue"], row["priority"], row["state"]) for row in rows} == {
+        ("a.b", "q", 4, "ready")
+    }
+
+
+def test_publish_each_takes_the_options_of_publish(sql: Session) -> None:
+    sql.execute("select jobs.publish_each('a.b', '[1, 2]', i_delay => 60, i_ttl => 600, i_max_retries => 7)")
+    sql.execute("select jobs.publish('a.b', '1', i_delay => 60, i_ttl => 600, i_max_retries => 7)")
+
+    rows = sql.rows("select queue, max_retries, scheduled_at, expires_at from howdah.job")
+    assert len(rows) == 3
+    assert {(row["max_retries"], row["expires_at"] - row["scheduled_at"]) for row in rows} == {
+        (7, timedelta(seconds=540))
+    }
+    assert sql.value("select count(*) from howdah.scheduled") == 3
+    assert sql.value("select count(*) from howdah.expiry") == 3
+    assert sql.rows("select * from jobs.fsck()") == []
+
+
+def test_publish_each_of_nothing_publishes_nothing(sql: Session) -> None:
+    assert sql.value("select jobs.publish_each('a.b', '[]')") == []
+    assert sql.value('select count(*) from jobs."all"') == 0
+
+
 @pytest.mark.parametrize("join", ["nestloop", "hashjoin", "mergejoin"])
 def test_jobs_keep_the_order_given_whatever_the_planner_does(sql: Session, join: str) -> None:
     for other in {"nestloop", "hashjoin", "mergejoin"} - {join}:

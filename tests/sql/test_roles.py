@@ -79,6 +79,7 @@ PUBLISH = {
     "publish": "select * from jobs.publish('a.b')",
     "publish_bulk": "select * from jobs.publish_bulk(array[('a.b', null, null, null, null, null)]"
     "::jobs.bulk_job[])",
+    "publish_each": "select unnest(jobs.publish_each('a.b', '[1]'))::text as job_id",
     "publish_many": """select * from jobs.publish_many('[{"task": "a.b"}]')""",
 }
 
@@ -127,7 +128,13 @@ def test_a_publisher_can_do_nothing_else(sql: Session, login: Callable[..., Sess
 
     reached = allowed(login("publisher"), queries)
 
-    assert reached == {"jobs.publish", "jobs.publish_bulk", "jobs.publish_many", "jobs.version"}
+    assert reached == {
+        "jobs.publish",
+        "jobs.publish_bulk",
+        "jobs.publish_each",
+        "jobs.publish_many",
+        "jobs.version",
+    }
 
 
 def test_a_login_without_a_role_can_do_nothing(sql: Session, login: Callable[..., Session]) -> None:

@@ -110,14 +110,14 @@ def test_a_refused_argument_is_named() -> None:
 
 def test_a_refused_job_of_many_is_named() -> None:
     with pytest.raises(InvalidInput) as caught:
-        json.many({"task": "t"}, [(1,), {"a": "\x00"}])
+        json.bodies([(1,), {"a": "\x00"}])
 
     assert caught.value.field == "jobs[1]"
 
 
 def test_text_is_no_list_of_arguments() -> None:
     with pytest.raises(InvalidInput, match="sequence or a mapping"):
-        json.many({"task": "t"}, ["ab"])
+        json.bodies(["ab"])
 
 
 plain = st.recursive(

@@ -72,8 +72,11 @@ class AsyncApp:
         connection: Any = None,
     ) -> Job[Any]:
         """Publish one job for a task, with the task's options."""
-        answer = await self.execute(publishing.one_call(task, args, kwargs), connection=connection)
-        return publishing.handle(self, task, answer)
+        call = publishing.one_call(task, args, kwargs)
+        if connection is not None:
+            return publishing.handle(self, task, await self.execute(call, connection=connection))
+        pool = await self._connections.pool()
+        return publishing.handle(self, task, await pool.publish(call))
 
     async def publish_task_many(
         self,
@@ -83,8 +86,8 @@ class AsyncApp:
         connection: Any = None,
     ) -> list[Job[Any]]:
         """Publish one job for each element, all or none."""
-        answers = await self.execute(publishing.many_call(task, arguments), connection=connection)
-        return publishing.handles(self, task, answers)
+        numbers = await self.execute(publishing.many_call(task, arguments), connection=connection)
+        return publishing.handles(self, task, numbers)
 
     async def consume(
         self,

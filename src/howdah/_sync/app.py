@@ -73,8 +73,11 @@ class SyncApp:
         connection: Any = None,
     ) -> Job[Any]:
         """Publish one job for a task, with the task's options."""
-        answer = self.execute_sync(publishing.one_call(task, args, kwargs), connection=connection)
-        return publishing.handle(self, task, answer)
+        call = publishing.one_call(task, args, kwargs)
+        if connection is not None:
+            return publishing.handle(self, task, self.execute_sync(call, connection=connection))
+        pool = self._connections.pool_sync()
+        return publishing.handle(self, task, pool.publish_sync(call))
 
     def publish_task_many_sync(
         self,
@@ -84,8 +87,8 @@ class SyncApp:
         connection: Any = None,
     ) -> list[Job[Any]]:
         """Publish one job for each element, all or none."""
-        answers = self.execute_sync(publishing.many_call(task, arguments), connection=connection)
-        return publishing.handles(self, task, answers)
+        numbers = self.execute_sync(publishing.many_call(task, arguments), connection=connection)
+        return publishing.handles(self, task, numbers)
 
     def consume_sync(
         self,

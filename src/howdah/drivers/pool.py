@@ -10,12 +10,14 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from howdah.drivers.asyncpg import open_connection as open_asyncpg_connection
+from howdah.drivers.merging import Merging
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from howdah.calls import Call
     from howdah.drivers import OwnConnection
+    from howdah.models import PublishedJob
 
 __all__ = ["Opener", "Pool"]
 
@@ -47,6 +49,11 @@ class Pool:
         self._free = asyncio.Semaphore(size)
         self._idle: list[OwnConnection] = []
         self._busy: set[OwnConnection] = set()
+        self._merging = Merging(self.execute)
+
+    async def publish(self, call: Call[PublishedJob]) -> PublishedJob:
+        """Publish one job, together with others that are published meanwhile. Raises a `HowdahError`."""
+        return await self._merging.publish(call)
 
     async def execute(self, call: Call[T]) -> T:
         """Execute a call on a free connection. Raises a `HowdahError`."""

@@ -12,6 +12,7 @@ from howdah.drivers.psycopg_sync import open_psycopg_connection_sync
 if TYPE_CHECKING:
     from howdah.calls import Call
     from howdah.drivers.psycopg_sync import OpenSyncPsycopgConnection
+    from howdah.models import PublishedJob
 
 __all__ = ["SyncPool"]
 
@@ -30,6 +31,10 @@ class SyncPool:
         self._closed = False
         # When the pool is forgotten, or the program ends.
         weakref.finalize(self, _close, self._idle, os.getpid())
+
+    def publish_sync(self, call: Call[PublishedJob]) -> PublishedJob:
+        """Publish one job. Raises a `HowdahError`."""
+        return self.execute_sync(call)
 
     def execute_sync(self, call: Call[T]) -> T:
         """Execute a call on a free connection. Raises a `HowdahError`."""

@@ -1,17 +1,41 @@
 -- Checks of what callers give. Each refusal names the field, what is wrong and what to do.
 
--- howdah.is_plain: whether a publication can skip check_publication: a good name, a small body, nothing else given.
+-- howdah.is_small: whether a document needs no further look.
 --
--- The length is a condition of its own: as {1,200} in the pattern it costs 6 µs a name instead of 0.3.
 -- 500 bytes of jsonb cannot nest deeper than 64 levels (each level costs 8) nor exceed 1 MiB by its strings.
-create or replace function howdah.is_plain(i_job howdah.publication)
+create or replace function howdah.is_small(i_document jsonb)
     returns boolean
     language sql
     stable parallel safe     -- not immutable: pg_column_size is not, and then the planner would not inline it
 as $$
+    -- both: a number such as 1e131071 is small as jsonb and large as text
+    select coalesce(pg_column_size(i_document), 0) <= 500 and coalesce(octet_length(i_document::text), 0) <= 2000;
+$$;
+
+comment on function howdah.is_small is 'Whether a document is so small that its limits need no check.';
+
+
+-- howdah.due: when a publication is to run; null: at once.
+create or replace function howdah.due(i_scheduled_at timestamptz, i_delay numeric, i_now timestamptz)
+    returns timestamptz
+    language sql
+    stable parallel safe     -- a timestamptz plus an interval is no more than that, and only then is this inlined
+    return case when i_scheduled_at > i_now then i_scheduled_at
+                when i_delay > 0 then i_now + howdah.seconds(i_delay::double precision) end;
+
+comment on function howdah.due is 'The moment at which a publication is to run; null when that is now.';
+
+
+-- howdah.is_plain: whether a publication can skip check_publication: a good name, a small body, nothing else given.
+--
+-- The length is a condition of its own: as {1,200} in the pattern it costs 6 µs a name instead of 0.3.
+create or replace function howdah.is_plain(i_job howdah.publication)
+    returns boolean
+    language sql
+    stable parallel safe     -- as is_small
+as $$
     select i_job.task collate "C" ~ '^[A-Za-z0-9_.:\-]+$' and octet_length(i_job.task) <= 200
-       -- both: a number such as 1e131071 is small as jsonb and large as text
-       and coalesce(pg_column_size(i_job.body), 0) <= 500 and coalesce(octet_length(i_job.body::text), 0) <= 2000
+       and howdah.is_small(i_job.body)
        and i_job.timeout is null and i_job.priority is null and i_job.max_retries is null
        and i_job.queue is null and i_job.key is null and i_job.delay is null and i_job.ttl is null
        and i_job.result_ttl is null and i_job.failure_ttl is null and i_job.backoff is null

@@ -4,8 +4,64 @@
 -- each other's transactions and deadlock. Keys are the one exception: they are inserted in key order, and a second
 -- publisher of a key waits until the first one's transaction has ended.
 
--- howdah.publish_jobs: the one place where jobs come from. What the caller did not give comes from the task's registration; a task that no worker has
--- registered yet leaves it open, so that its options count once one does.
+-- howdah.publish_bodies: jobs that differ in their bodies only; no keys. What the caller did not give comes from the
+-- task's registration, as in publish_jobs, which does the same for jobs that differ in anything: one statement for all
+-- that a job can have costs 45 µs to start and twice the time per row (docs/decisions).
+--
+-- The caller has checked what it passes. Answers the numbers in the order given.
+create or replace function howdah.publish_bodies(i_like howdah.publication, i_bodies jsonb[])
+    returns bigint[]
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now        constant timestamptz := howdah.now();
+    v_task       howdah.task;
+    v_queue      text;
+    v_priority   smallint;
+    v_run_at     constant timestamptz := howdah.due(i_like.scheduled_at, i_like.delay, v_now);
+    v_expires_at timestamptz;
+    v_ids        bigint[];
+begin
+    select t.* into v_task from howdah.task t where t.name = i_like.task collate "C";
+    v_queue := coalesce(i_like.queue, v_task.queue);
+    v_priority := coalesce(i_like.priority::smallint, v_task.priority);
+    v_expires_at := v_now + howdah.seconds(coalesce(i_like.ttl::double precision, v_task.ttl));
+
+    v_ids := array(select nextval('howdah.position_seq') from unnest(i_bodies));
+    insert into howdah.job (id, queue, task, body, priority, max_retries, timeout, backoff, created_at,
+                            scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta)
+    select u.id, v_queue, i_like.task, u.body, v_priority,
+           coalesce(i_like.max_retries, v_task.max_retries),
+           coalesce(i_like.timeout::double precision, v_task.timeout),
+           coalesce(i_like.backoff::double precision[], v_task.backoff), v_now, v_run_at, v_expires_at,
+           coalesce(i_like.result_ttl::double precision, v_task.result_ttl),
+           coalesce(i_like.failure_ttl::double precision, v_task.failure_ttl), i_like.headers, i_like.meta
+      from unnest(v_ids, i_bodies) u (id, body);
+    if v_run_at is null then
+        insert into howdah.ready (queue, priority, pos, id, attempt, task)
+        select coalesce(v_queue, 'default'), coalesce(v_priority, 0::smallint), u.id, u.id, 0, i_like.task
+          from unnest(v_ids) u (id);
+    else
+        insert into howdah.scheduled (id, run_at, attempt) select u.id, v_run_at, 0 from unnest(v_ids) u (id);
+    end if;
+    if v_expires_at is not null then
+        insert into howdah.expiry (expires_at, id) select v_expires_at, u.id from unnest(v_ids) u (id);
+    end if;
+    -- whoever sleeps looks every 5 s at least: only what is due earlier needs the bell
+    if v_run_at is null or v_run_at < v_now + interval '5 s' then
+        perform howdah.ring(array[coalesce(v_queue, 'default')]);
+    end if;
+    return v_ids;
+end;
+$$;
+
+comment on function howdah.publish_bodies is 'Publish jobs that differ in their bodies only; answers their numbers.';
+
+
+-- howdah.publish_jobs: jobs that differ in anything, keys included. What the caller did not give comes from the task's
+-- registration; a task that no worker has registered yet leaves it open, so that its options count once one does.
 create or replace function howdah.publish_jobs(i_jobs howdah.publication[])
     returns setof jobs.published
     language plpgsql
@@ -28,8 +84,7 @@ begin
                coalesce(p.max_retries, t.max_retries) as max_retries,
                coalesce(p.timeout::double precision, t.timeout) as timeout,
                coalesce(p.backoff::double precision[], t.backoff) as backoff, v_now as created_at,
-               case when p.scheduled_at > v_now then p.scheduled_at
-                    when p.delay > 0 then v_now + howdah.seconds(p.delay::double precision) end as scheduled_at,
+               howdah.due(p.scheduled_at, p.delay, v_now) as scheduled_at,
                v_now + howdah.seconds(coalesce(p.ttl::double precision, t.ttl)) as expires_at,
                coalesce(p.result_ttl::double precision, t.result_ttl) as result_ttl,
                coalesce(p.failure_ttl::double precision, t.failure_ttl) as failure_ttl,
@@ -142,11 +197,22 @@ create or replace function jobs.publish(
     set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_job constant howdah.publication := row(
+        i_task, i_body, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, i_key, i_delay, i_ttl,
+        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta);
     v_published jobs.published;
 begin
-    select p.* into v_published from howdah.publish_jobs(array[row(
-        i_task, i_body, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, i_key, i_delay, i_ttl,
-        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta)::howdah.publication]) p;
+    if i_key is not null then
+        select p.* into v_published from howdah.publish_jobs(array[v_job]) p;
+        return v_published;
+    end if;
+    if not coalesce(howdah.is_plain(v_job), false) then
+        perform howdah.check_publication(v_job);
+    end if;
+    v_published.id := (howdah.publish_bodies(v_job, array[i_body]))[1];
+    v_published.job_id := v_published.id;
+    v_published.state := case when howdah.due(i_scheduled_at, i_delay, howdah.now()) is null then 'ready' else 'scheduled' end;
+    v_published.created := true;
     return v_published;
 end;
 $$;
@@ -156,6 +222,51 @@ comment on function jobs.publish is $$Publish one job; it exists when the callin
 What is not given comes from the task's registration, else: queue default, timeout 60 s, 3 retries, priority 0. Larger
 priority first, FIFO within. A moment in the past means now. Publishing a key that exists returns that job (created =
 false) and publishes nothing. Delays and ttls are seconds. Raises JB001 naming the field.$$;
+
+
+-- jobs.publish_each: the fast bulk form.
+create or replace function jobs.publish_each(
+    i_task         text,
+    i_bodies       jsonb,
+    i_scheduled_at timestamptz default null,
+    i_timeout      numeric default null,
+    i_priority     integer default null,
+    i_max_retries  integer default null,
+    i_queue        text default null,
+    i_delay        numeric default null,
+    i_ttl          numeric default null,
+    i_result_ttl   numeric default null,
+    i_failure_ttl  numeric default null,
+    i_backoff      numeric[] default null,
+    i_headers      jsonb default null,
+    i_meta         jsonb default null
+)
+    returns bigint[]
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_like constant howdah.publication := row(
+        i_task, null, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, null, i_delay, i_ttl,
+        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta);
+    v_bodies jsonb[];
+begin
+    if jsonb_typeof(i_bodies) is distinct from 'array' then
+        perform howdah.refuse('bodies', 'is not a JSON array', 'Give one body for each job: [{"args": [1]}, …].');
+    end if;
+    perform howdah.check_publication(v_like);
+    perform howdah.check_json(format('bodies[%s]', b.n - 1), b.body, 1048576)
+       from jsonb_array_elements(i_bodies) with ordinality b (body, n) where not howdah.is_small(b.body);
+    v_bodies := array(select b.body from jsonb_array_elements(i_bodies) with ordinality b (body, n) order by b.n);
+    return howdah.publish_bodies(v_like, v_bodies);
+end;
+$$;
+
+comment on function jobs.publish_each is $$Publish one job for each body of a JSON array, in one statement; all or nothing.
+
+The other parameters are those of publish and count for all of them; there is no key. Answers the jobs' numbers in the
+order given. Twice as fast as publish_many, whose jobs may differ in everything. Raises JB001 naming the field.$$;
 
 
 -- jobs.publish_bulk: pgjobs' bulk form.

@@ -22,7 +22,8 @@ $$;
 do $$
 declare
     v_grants constant text[][] := array[
-        ['howdah_publisher', 'jobs.publish'], ['howdah_publisher', 'jobs.publish_bulk'], ['howdah_publisher', 'jobs.publish_many'],
+        ['howdah_publisher', 'jobs.publish'], ['howdah_publisher', 'jobs.publish_bulk'], ['howdah_publisher', 'jobs.publish_each'],
+        ['howdah_publisher', 'jobs.publish_many'],
         ['howdah_worker', 'jobs.consume'], ['howdah_worker', 'jobs.consume_topic'], ['howdah_worker', 'jobs.ack'],
         ['howdah_worker', 'jobs.nack'], ['howdah_worker', 'jobs.snooze'], ['howdah_worker', 'jobs.release'],
         ['howdah_worker', 'jobs.heartbeat'], ['howdah_worker', 'jobs.exchange'], ['howdah_worker', 'jobs.worker_started'],
