@@ -78,12 +78,12 @@ class Agreement:
         given = [{**options, "body": body} for body in bodies]
 
         def predict(rows: Rows) -> None:
-            numbers = rows[0]["publish_each"]
+            numbers = rows[0]["publish_each"] if rows else []
             assert numbers == sorted(numbers), "jobs are numbered in the order given"
             self.model.publish([moments(each) for each in given], numbers)
             self.numbers += numbers
 
-        self.ask("publish_each", predict, bodies=bodies, **options)
+        self.ask("publish_each", predict, bodies=Jsonb(bodies), **options)
 
     # claims
 
@@ -102,7 +102,7 @@ class Agreement:
         self, worker: int, outcomes: list[tuple[int, int, Outcome]], count: int, sleep: bool
     ) -> list[Handle]:
         def predict(rows: Rows) -> list[Handle]:
-            lost, claimed = self.model.exchange(worker, outcomes, count)
+            lost, claimed = self.model.exchange(worker, outcomes, count, sleep)
             answer = rows[0]["exchange"]
             assert set(answer["lost"]) == lost, f"lost {answer['lost']}, model {lost}"
             assert answer["later"] == []
@@ -161,6 +161,16 @@ class Agreement:
             assert (rows[0]["id"], rows[0]["state"]) == (job.id, job.state)
 
         self.ask(function, predict, job_id=job_id, **given, **({"run_id": run} if with_run else {}))
+
+    def die(self, handle: Handle) -> None:
+        """Tell that the process died in which a run was alone."""
+        job_id, _, run = handle
+
+        def predict(rows: Rows) -> None:
+            job = self.model.run_died(job_id, run)
+            assert (rows[0]["id"], rows[0]["state"]) == (job.id, job.state)
+
+        self.ask("run_died", predict, job_id=job_id, run_id=run)
 
     def heartbeat(self, worker: int | None, runs: list[int]) -> None:
         def predict(rows: Rows) -> None:

@@ -137,6 +137,11 @@ class Calls(RuleBasedStateMachine):
         self.both.end(self.both.handles[n % len(self.both.handles)], outcome, with_run)
 
     @precondition(lambda self: self.both.handles)
+    @rule(n=pick)
+    def die_any(self, n: int) -> None:
+        self.both.die(self.both.handles[n % len(self.both.handles)])
+
+    @precondition(lambda self: self.both.handles)
     @rule(picks=st.lists(pick, min_size=1, max_size=3), extra=st.booleans())
     def heartbeat(self, picks: list[int], extra: bool) -> None:
         runs = [self.both.handles[n % len(self.both.handles)][2] for n in picks]

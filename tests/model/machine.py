@@ -156,6 +156,17 @@ class Machine(Calls):
             self.both.exchange(worker, [], 1, sleep=False)
             self.both.stop_worker(worker, crashed=True)
 
+    @rule(alone=st.lists(st.booleans(), min_size=3, max_size=6), max_retries=st.sampled_from([1, 9]))
+    def die_alone(self, alone: list[bool], max_retries: int) -> None:
+        """Let a job kill the process that it has for itself, and its worker now and then."""
+        self.both.publish([{"task": "bomb", "queue": "deep", "max_retries": max_retries, "backoff": [0]}])
+        for by_itself in alone:
+            worker = self.both.start_worker({"bomb": {}}, [], ["deep"], None, 5)
+            handles = self.both.exchange(worker, [], 1, sleep=False)
+            for handle in handles if by_itself else []:
+                self.both.die(handle)
+            self.both.stop_worker(worker, crashed=not by_itself)
+
     @rule(options=given({}, {"queue": ["mail"], "priority": [5]}), count=st.integers(1, 2))
     def park_and_adopt(self, options: dict[str, Any], count: int) -> None:
         """Publish what nobody knows, look at it, then start somebody who does."""

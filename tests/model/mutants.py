@@ -171,6 +171,27 @@ MUTANTS = [
     ),
     Mutant("deaths never count", "37_workers", "not f.forgiven) >= 2", "not f.forgiven) >= 99", quick=True),
     Mutant(
+        "deaths in processes of their own never end a job",
+        "37_workers",
+        "howdah.deaths_alone(v_run) >= 2",
+        "howdah.deaths_alone(v_run) >= 99",
+    ),
+    Mutant(
+        "the deaths of workers count as if the job had been alone",
+        "37_workers",
+        "and not f.forgiven and f.attempt < i_run.attempt",
+        "and not f.forgiven",
+    ),
+    Mutant(
+        "a death alone costs no attempt",
+        "37_workers",
+        "return howdah.changed(v_run.id, howdah.fail(v_run, 'crash',",
+        "perform howdah.make_ready(v_run.id, v_run.attempt - 1);\n"
+        "    return howdah.changed(v_run.id, 'ready');\n"
+        "    return howdah.changed(v_run.id, howdah.fail(v_run, 'crash',",
+        quick=True,
+    ),
+    Mutant(
         "a worker that stops costs its jobs an attempt",
         "37_workers",
         "howdah.make_ready(v_run.id, v_run.attempt - 1)",

@@ -106,6 +106,19 @@ class Reference:
         job.failures[job.run] = (job.attempt, "crash")
         return self.hand_back(job)
 
+    def run_died(self, job_id: str, run: int) -> Job:
+        """End a run whose own process died."""
+        job = self.current(job_id, run)
+        if job.worker is None:
+            raise Refused("JB001")
+        last = {
+            attempt: kind
+            for number, (attempt, kind) in sorted(job.failures.items())
+            if number > job.forgiven and attempt < job.attempt
+        }
+        self.fail(job, "crash", final=list(last.values()).count("crash") >= 2)
+        return job
+
     def hand_back(self, job: Job) -> None:
         if not self.stopped(job):
             self.make_ready(job, job.attempt - 1)
@@ -202,9 +215,12 @@ class Reference:
                 job.state, job.kind, job.attempt = "blocked", kind, job.attempt - 1
 
     def exchange(
-        self, worker_id: int, outcomes: Sequence[tuple[int, int, Outcome]], count: int
+        self, worker_id: int, outcomes: Sequence[tuple[int, int, Outcome]], count: int, sleep: bool
     ) -> tuple[set[int], list[Job]]:
-        """Take in outcomes, tick and claim; answers the runs that were lost and what was claimed."""
+        """Take in outcomes and claim; answers the runs that were lost and what was claimed.
+
+        A worker that was asleep looks before the tick, and again after it when it found nothing.
+        """
         if worker_id not in self.workers:
             raise Refused("JB007")
         taken, order = set(), sorted(outcomes, key=lambda item: (item[2][0] != "succeeded", item[0]))
@@ -215,17 +231,29 @@ class Reference:
                 if job.state == "succeeded":
                     self.keep(job, job.result_ttl)
                 taken.add(run)
-        self.promote()
-        self.expire()
-        self.park()
         worker = self.workers[worker_id]
-        claimed = self.claim(
+        claimed: list[Job] = []
+        if worker.asleep and count > 0:
+            self.expire()
+            claimed = self.look(worker_id, count)
+        if not claimed:
+            self.promote()
+            self.expire()
+            self.park()
+            claimed = self.look(worker_id, count)
+        if count > 0:
+            worker.asleep = not claimed and (sleep or worker.asleep)
+        return {run for _, run, _ in outcomes} - taken, claimed
+
+    def look(self, worker_id: int, count: int) -> list[Job]:
+        """Claim for a worker."""
+        worker = self.workers[worker_id]
+        return self.claim(
             count,
             worker_id,
             lambda job: matches(worker.topic, job.task) and worker.knows(job.task),
             worker.queues,
         )
-        return {run for _, run, _ in outcomes} - taken, claimed
 
     def heartbeat(self, worker_id: int | None, runs: Iterable[int]) -> list[tuple[int, str]]:
         """Extend a worker's lease or plain runs; answers verdicts."""

@@ -56,6 +56,7 @@ class Worker:
     packages: list[str]
     lease: float
     beat: datetime
+    asleep: bool = False
 
     def knows(self, task: str) -> bool:
         """Return whether it can run a task."""

@@ -4,46 +4,45 @@
 
 -- howdah.new_lanes: lanes that hold jobs but that no tick has recorded yet.
 --
--- Probes only the gaps between known lanes: a known lane's dead entries are never walked. One probe a gap.
+-- Probes only the gaps between known lanes: a known lane's dead entries are never walked. One probe a gap and one a lane
+-- found; one statement, because this runs while somebody waits for the job that a worker was woken for. Without bitmap
+-- scans, which would collect all of a gap to find its first row.
 create or replace function howdah.new_lanes()
     returns table (queue text, priority smallint)
     language plpgsql
     stable
     set search_path = pg_catalog, pg_temp
+    set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
-declare
-    v_queue  text := '';
-    v_next   text;
-    v_known  smallint[];
-    v_high   integer;
-    v_low    integer;
-    v_found  smallint;
 begin
-    loop
-        select min(l.queue) into v_next from howdah.lane l where l.queue > v_queue collate "C";
-        select r.queue into queue from howdah.ready r
-         where r.queue > v_queue collate "C" and r.queue < coalesce(v_next, '~') collate "C"   -- ~ is above every name
-         order by r.queue, r.priority, r.pos limit 1;
-        v_queue := coalesce(queue, v_next);
-        exit when v_queue is null;
-        select coalesce(array_agg(l.priority order by l.priority), '{}') into v_known
-          from howdah.lane l where l.queue = v_queue collate "C";
-        v_high := -32769;
-        foreach v_low in array v_known || 32768::integer loop
-            loop    -- every priority between two known ones; v_low is the upper end here
-                select r.priority into v_found from howdah.ready r
-                 where r.queue = v_queue collate "C" and r.priority > v_high and r.priority < v_low
-                 order by r.queue, r.priority, r.pos limit 1;
-                exit when v_found is null;
-                queue := v_queue;
-                priority := v_found;
-                return next;
-                v_high := v_found;
-            end loop;
-            v_high := v_low;
-        end loop;
-    end loop;
+    return query
+    with recursive gap as (
+        select k.queue, k.priority,
+               lead(k.queue, 1, '~') over w as next_queue,      -- ~ is above every name
+               lead(k.priority, 1, '-32768'::smallint) over w as next_priority
+          from (select '' collate "C" as queue, '-32768'::smallint as priority
+                union all
+                select l.queue, l.priority from howdah.lane l) k
+        window w as (order by k.queue, k.priority)
+    ), found as (
+        select f.queue, f.priority, g.next_queue, g.next_priority
+          from gap g
+         cross join lateral (
+                select r.queue, r.priority from howdah.ready r
+                 where (r.queue, r.priority) > (g.queue, g.priority)
+                   and (r.queue, r.priority) < (g.next_queue, g.next_priority)
+                 order by r.queue, r.priority, r.pos limit 1) f
+        union all       -- and what is left of its gap
+        select f.queue, f.priority, g.next_queue, g.next_priority
+          from found g
+         cross join lateral (
+                select r.queue, r.priority from howdah.ready r
+                 where (r.queue, r.priority) > (g.queue, g.priority)
+                   and (r.queue, r.priority) < (g.next_queue, g.next_priority)
+                 order by r.queue, r.priority, r.pos limit 1) f
+    )
+    select f.queue, f.priority from found f;
 end;
 $$;
 

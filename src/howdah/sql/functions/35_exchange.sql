@@ -184,8 +184,10 @@ $$;
 comment on function howdah.time_to_discover is 'True once a second.';
 
 
--- howdah.run_list: claimed runs as the JSON rows that a worker decodes.
-create or replace function howdah.run_list(
+-- howdah.look: claims for a worker; the runs as the JSON rows that it decodes.
+--
+-- At most 500: as many documents of the largest size still fit into one answer.
+create or replace function howdah.look(
     i_worker howdah.worker, i_num integer, i_discover boolean, i_now timestamptz, out list text, out count bigint)
     language plpgsql
     set search_path = pg_catalog, pg_temp
@@ -198,12 +200,12 @@ begin
                coalesce(c.meta::text, 'null'), ',', coalesce(c.body::text, 'null'), ']'), ','),
            count(*)
       into list, count
-      from howdah.claim(i_num, i_worker.id, i_worker.queues, howdah.topic_pattern(i_worker.topic),
+      from howdah.claim(least(i_num, 500), i_worker.id, i_worker.queues, howdah.topic_pattern(i_worker.topic),
                         i_worker.tasks, i_worker.patterns, i_discover, i_now) c;
 end;
 $$;
 
-comment on function howdah.run_list is 'Claim for a worker and return the runs as JSON rows.';
+comment on function howdah.look is 'Claim for a worker and return the runs as JSON rows.';
 
 
 -- jobs.exchange: the hot path of a worker.
@@ -227,6 +229,7 @@ declare
     v_accepted  record;
     v_in_flight text[];
     v_settled   boolean;
+    v_found     boolean := false;
 begin
     perform howdah.require_read_committed('exchange');
     v_worker := howdah.hold_worker(i_worker_id);
@@ -239,16 +242,27 @@ begin
                 'Give [[1, 7, "succeeded", null], …] with the numbers as the claim returned them.');
         end;
     end if;
-    perform howdah.tick(50);
     if coalesce(i_num, 0) <= 0 then
+        perform howdah.tick(50);
         return howdah.exchange_answer(null, v_accepted.lost, v_accepted.later, null, null);
     end if;
 
-    if i_sleep then
-        v_in_flight := howdah.publishers_in_flight();
+    -- Somebody was woken for a job and waits for it: the tick (half a millisecond on an idle server) is for those who
+    -- find nothing. Only what must not start any more is looked for first.
+    if exists (select from howdah.sleeper s where s.worker_id = i_worker_id) then
+        if exists (select from howdah.expiry e where e.expires_at <= v_now) then
+            perform howdah.expire(v_now, 200);
+        end if;
+        v_runs := howdah.look(v_worker, i_num, true, v_now);
+        v_found := v_runs.count > 0;
     end if;
-    -- at most 500: as many documents of the largest size still fit into one answer
-    select * into v_runs from howdah.run_list(v_worker, least(i_num, 500), i_sleep or howdah.time_to_discover(), v_now);
+    if not v_found then
+        perform howdah.tick(50);
+        if i_sleep then     -- read before the look: see howdah.sleep
+            v_in_flight := howdah.publishers_in_flight();
+        end if;
+        v_runs := howdah.look(v_worker, i_num, i_sleep or howdah.time_to_discover(), v_now);
+    end if;
     if v_runs.count > 0 then
         delete from howdah.sleeper s where s.worker_id = i_worker_id;
     elsif i_sleep then
