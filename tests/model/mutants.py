@@ -57,8 +57,8 @@ MUTANTS = [
     Mutant(
         "exchange takes the success of a run that is not current",
         "35_exchange",
-        "on r.id = g.id and r.run_id = g.run_id\n           for update of r",
-        "on r.id = g.id\n           for update of r",
+        "where r.id = g.id and r.run_id = g.run_id\n                               for update",
+        "where r.id = g.id\n                               for update",
         quick=True,
     ),
     Mutant(
@@ -303,7 +303,7 @@ MUTANTS = [
     Mutant(
         "exchange loses a result",
         "35_exchange",
-        "m.started_at, i_now, m.result,",
+        "m.started_at, i_now, g.result,",
         "m.started_at, i_now, null,",
     ),
     Mutant(
@@ -359,8 +359,8 @@ MUTANTS = [
     Mutant(
         "a task's result_ttl is ignored by exchange",
         "32_claim",
-        "(select t.result_ttl from howdah.task t where t.name = j.task)",
-        "null",
+        "coalesce(j.result_ttl, t.result_ttl) as result_ttl",
+        "j.result_ttl as result_ttl",
     ),
     Mutant(
         "a parked job comes back to the wrong queue",

@@ -161,11 +161,12 @@ class Reference:
                 heads[job.lane] = min(job.position, heads.get(job.lane, job.position))
         ordered = [job for job in self.in_state("ready") if job.lane in heads and wanted(job)]
         ordered.sort(key=lambda job: (-job.lane[1], heads[job.lane], job.position))
-        for job in ordered[:count]:
+        taken = sorted(ordered[:count], key=lambda job: (-job.lane[1], job.position))
+        for job in taken:
             job.state, job.attempt, job.run, job.worker = "running", job.attempt + 1, None, worker
             job.started, job.deadline = self.now, self.after(self.option(job, "timeout"))
             job.result_ttl = self.option(job, "result_ttl")
-        return ordered[:count]
+        return taken
 
     def consume(self, count: int, queues: Sequence[str] | None, topic: str | None) -> list[Job]:
         """Claim for a plain consumer; the caller fills in the numbers of the runs."""

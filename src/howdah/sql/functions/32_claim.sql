@@ -51,10 +51,11 @@ comment on function howdah.new_lanes is 'Lanes of ready that the tick has not re
 
 -- howdah.claim: ready ─► running for up to i_num jobs.
 --
--- Order: priority; between queues of one priority the one whose oldest job has waited longest; inside a lane FIFO.
+-- Order: priority; between queues of one priority the one whose oldest job has waited longest; inside a lane FIFO. What
+-- one call has taken it returns by priority, then by the order of becoming ready.
 -- Fence: each run draws its number from run_seq. Locks: the claimed rows of ready, SKIP LOCKED.
--- MATERIALIZED and the join by ctid take exactly the rows that were locked: `id in (select … limit n)` may be run
--- again per row by the planner and take more than asked.
+-- MATERIALIZED and the array of places take exactly the rows that were locked: `id in (select … limit n)` may be run
+-- again per row by the planner and take more than asked. An array costs half of a join by place.
 create or replace function howdah.claim(
     i_num       integer,
     i_worker_id bigint,
@@ -85,28 +86,28 @@ begin
            and not exists (select from howdah.queue q where q.queue = l.queue and q.paused_at is not null)
          order by l.priority desc, head.pos
     ), taken as materialized (
-        select row_number() over () as n, x.row, x.queue, x.priority
-          from (select f.row, f.queue, f.priority
+        select array(
+                select f.row
                   from (select * from lane order by lane.priority desc, lane.pos) l
                  cross join lateral (
-                        select r.ctid as row, r.queue, r.priority from howdah.ready r
+                        select r.ctid as row from howdah.ready r
                          where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor
                            and (i_topic is null or r.task like i_topic)
                            and (i_tasks is null or r.task = any (i_tasks) or r.task like any (i_patterns))
                          order by r.queue, r.priority, r.pos
                          limit i_num
                            for update skip locked) f
-                 limit i_num) x
+                 limit i_num) as rows
     ), removed as (
-        delete from howdah.ready r using taken t where r.ctid = t.row
-        returning t.n, r.id, r.attempt, r.task, r.queue, r.priority
+        delete from howdah.ready r where r.ctid = any ((select t.rows from taken t)::tid[])
+        returning r.pos, r.id, r.attempt, r.task, r.queue, r.priority
     ), picked as materialized (
-        select m.n, m.id, nextval('howdah.run_seq') as run_id, m.attempt + 1 as attempt, m.task, m.queue, m.priority,
-               coalesce(j.timeout, (select t.timeout from howdah.task t where t.name = j.task), 60) as timeout,
-               coalesce(j.max_retries, (select t.max_retries from howdah.task t where t.name = j.task), 3) as max_retries,
-               j.key, j.headers, j.meta, j.body,
-               coalesce(j.result_ttl, (select t.result_ttl from howdah.task t where t.name = j.task)) as result_ttl
-          from removed m join howdah.job j on j.id = m.id
+        select m.pos, m.id, nextval('howdah.run_seq') as run_id, m.attempt + 1 as attempt, m.task, m.queue, m.priority,
+               coalesce(j.timeout, t.timeout, 60) as timeout, coalesce(j.max_retries, t.max_retries, 3) as max_retries,
+               j.key, j.headers, j.meta, j.body, coalesce(j.result_ttl, t.result_ttl) as result_ttl
+          from removed m
+          join howdah.job j on j.id = m.id
+          left join howdah.task t on t.name = j.task
     ), started as (
         insert into howdah.running (id, run_id, worker_id, attempt, started_at, deadline, result_ttl)
         select p.id, p.run_id, i_worker_id, p.attempt, i_now, i_now + make_interval(secs => p.timeout), p.result_ttl
@@ -115,7 +116,7 @@ begin
     select p.id, p.run_id, p.attempt, p.task, p.queue, p.priority, p.timeout, p.max_retries, p.key, p.headers, p.meta,
            p.body
       from picked p
-     order by p.n;
+     order by p.priority desc, p.pos;
 end;
 $$;
 

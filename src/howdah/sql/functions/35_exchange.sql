@@ -4,7 +4,7 @@
 create or replace function howdah.storable(i_result jsonb)
     returns boolean
     language sql
-    immutable parallel safe
+    stable parallel safe     -- not immutable: pg_column_size is not, and then the planner would not inline it
     return i_result is null or pg_column_size(i_result) <= 100000 or octet_length(i_result::text) <= 1048576;
 
 comment on function howdah.storable is 'Whether a result is within its limit.';
@@ -13,32 +13,38 @@ comment on function howdah.storable is 'Whether a result is within its limit.';
 -- howdah.accept_successes: running ─► succeeded for many runs.
 --
 -- Fence: run id. Locks: running rows in id order, SKIP LOCKED: one locked row never stalls the batch.
--- Returns the run ids taken.
+-- Returns the run ids taken. Hash joins are on again for the one join, of what was given with what was removed: neither
+-- is a table. The locked rows are deleted by one array of their places, which costs half of a join by place.
 create or replace function howdah.accept_successes(i_outcomes jsonb, i_now timestamptz)
     returns bigint[]
     language plpgsql
     set search_path = pg_catalog, pg_temp
+    set enable_hashjoin = on
 as $$
 declare
     v_taken bigint[];
 begin
     with given as materialized (
-        select (e ->> 0)::bigint as id, (e ->> 1)::bigint as run_id, e -> 3 as result
+        select distinct on (1, 2)
+               (e ->> 0)::bigint as id, (e ->> 1)::bigint as run_id, nullif(e -> 3, 'null'::jsonb) as result
           from jsonb_array_elements(i_outcomes) e
          where e ->> 2 = 'succeeded' and howdah.storable(e -> 3)
-         order by 1
+         order by 1, 2
     ), locked as materialized (
-        select r.ctid as row, r.*, nullif(g.result, 'null'::jsonb) as result
-          from given g join howdah.running r on r.id = g.id and r.run_id = g.run_id
-           for update of r skip locked
+        select array(select x.row
+                       from given g
+                      cross join lateral (
+                            select r.ctid as row from howdah.running r
+                             where r.id = g.id and r.run_id = g.run_id
+                               for update skip locked) x) as rows
     ), removed as (
-        delete from howdah.running r using locked l where r.ctid = l.row
-        returning l.id, l.run_id, l.attempt, l.started_at, l.result, l.result_ttl
+        delete from howdah.running r where r.ctid = any ((select l.rows from locked l)::tid[])
+        returning r.id, r.run_id, r.attempt, r.started_at, r.result_ttl
     ), recorded as (
         insert into howdah.finished (id, state, run_id, attempt, started_at, finished_at, result, prune_at)
-        select m.id, 'succeeded', m.run_id, m.attempt, m.started_at, i_now, m.result,
+        select m.id, 'succeeded', m.run_id, m.attempt, m.started_at, i_now, g.result,
                howdah.prune_at(m.result_ttl, i_now)
-          from removed m
+          from removed m join given g on g.run_id = m.run_id and g.id = m.id
     )
     select array_agg(m.run_id) into v_taken from removed m;
     if exists (select from howdah.notice) then
@@ -106,6 +112,9 @@ declare
     v_outcome jsonb;
     v_run     howdah.running;
 begin
+    if cardinality(v_taken) = jsonb_array_length(i_outcomes) then
+        return;
+    end if;
     for v_outcome in
         select e from jsonb_array_elements(i_outcomes) e
          where e ->> 2 is distinct from 'succeeded' or not howdah.storable(e -> 3) order by (e ->> 0)::bigint
