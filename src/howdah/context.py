@@ -29,6 +29,7 @@ __all__ = [
     "RunningJob",
     "Surroundings",
     "TaskConnection",
+    "claimed_job",
     "current_job",
     "entered",
 ]
@@ -126,6 +127,11 @@ class Surroundings(Protocol):
     """What a context reaches through to; the worker has one for each run."""
 
     @property
+    def over(self) -> bool:
+        """Whether the run has ended, for the worker, or was asked to stop."""
+        ...
+
+    @property
     def resources(self) -> Mapping[str, Any]:
         """What the app's lifespan yielded."""
         ...
@@ -170,6 +176,26 @@ class Context:
     def resources(self) -> Mapping[str, Any]:
         """What the app's lifespan yielded when this worker process started."""
         return {} if self._surroundings is None else self._surroundings.resources
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this run is to stop: cancelled, past its timeout, or its worker is ending.
+
+        Nothing can stop a thread from outside: a `def` task that runs long looks here from time to time,
+        and returns. Its result is dropped then. May be asked in any thread.
+
+        >>> def count(ctx: Context, lines: list[str]) -> int:
+        ...     total = 0
+        ...     for line in lines:
+        ...         if ctx.cancelled:
+        ...             break
+        ...         total += len(line)
+        ...     return total
+        """
+        if self._surroundings is not None and self._surroundings.over:
+            return True
+        task = asyncio.current_task() if _in_event_loop() else None
+        return task is not None and task.cancelling() > 0
 
     @property
     def connection(self) -> Any:
@@ -331,6 +357,11 @@ def current_job() -> RunningJob | None:
     """
     claimed = _current.get()
     return None if claimed is None else RunningJob(claimed)
+
+
+def claimed_job() -> ClaimedJob | None:
+    """Return the job that runs here as it was claimed, None outside of a task."""
+    return _current.get()
 
 
 def entered(claimed: ClaimedJob) -> None:

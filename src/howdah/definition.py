@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Hashable
 from functools import cached_property, lru_cache, update_wrapper
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack
 
-from howdah.errors import ConfigurationError
+from howdah.errors import ConfigurationError, InvalidInput
 from howdah.models import TaskDescription, TaskOptions
 from howdah.naming import check_name, task_name
 from howdah.parameters import Parameters
+from howdah.retry import seconds
 
 if TYPE_CHECKING:
     import datetime
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from howdah.app import Howdah
     from howdah.retry import Backoff
 
-__all__ = ["DefaultOptions", "Definition", "PublishOptions", "task_options"]
+__all__ = ["DefaultOptions", "Definition", "Isolation", "PublishOptions", "task_options"]
+
+Isolation = Literal["process"]
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -66,9 +69,13 @@ class Definition(Generic[P, R_co]):
         options: TaskOptions | None = None,
         app: Howdah | None = None,
         connection: Any = None,
+        isolation: Isolation | None = None,
+        soft_timeout: float | datetime.timedelta | None = None,
     ) -> None:
         if not callable(function):
             raise ConfigurationError(f"{function!r} is not a function", field="task")
+        self.isolation: Isolation | None = _isolation(function, isolation)
+        self.soft_timeout: float | None = _soft_timeout(isolation, soft_timeout)
         self.function = function
         self.name: str = check_name(name) if name is not None else task_name(function)
         self.defaults: TaskOptions = options or TaskOptions()
@@ -119,6 +126,8 @@ class Definition(Generic[P, R_co]):
             options=self.defaults.merged(task_options(options)),
             app=self.app,
             connection=connection if connection is not None else self.connection,
+            isolation=self.isolation,
+            soft_timeout=self.soft_timeout,
         )
 
     def _taken_connection(self, kwargs: dict[str, Any]) -> Any:
@@ -130,6 +139,32 @@ class Definition(Generic[P, R_co]):
         if self.app is None:
             raise ConfigurationError(f"task {self.name} belongs to no app yet", hint="app.include(tasks)")
         return self.app
+
+
+def _isolation(function: Callable[..., Any], isolation: Isolation | None) -> Isolation | None:
+    if isolation not in (None, "process"):
+        raise ConfigurationError(f"isolation is 'process' or not given, not {isolation!r}", field="isolation")
+    name = getattr(function, "__qualname__", "<none>")
+    if isolation is not None and "<" in name:
+        raise ConfigurationError(
+            f"{function!r} cannot run in a process of its own: that must be able to import it",
+            field="isolation",
+            hint="define it at the top level of a module",
+        )
+    return isolation
+
+
+def _soft_timeout(
+    isolation: Isolation | None, soft_timeout: float | datetime.timedelta | None
+) -> float | None:
+    if soft_timeout is None:
+        return None
+    if isolation is None:
+        raise ConfigurationError("soft_timeout needs isolation='process'", field="soft_timeout")
+    given = seconds(soft_timeout, field="soft_timeout")
+    if given <= 0:
+        raise InvalidInput(f"soft_timeout must be greater than 0, not {soft_timeout!r}", field="soft_timeout")
+    return given
 
 
 def task_options(options: Mapping[str, Any]) -> TaskOptions:

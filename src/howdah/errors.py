@@ -18,6 +18,8 @@
     ├── ConfigurationError             a setting, a module or an app cannot be used as given
     │   └── TaskNotAllowed             a task's name is not registered and not under an allowed package
     ├── InsideEventLoop                a `*_sync` method was called inside a running event loop
+    ├── RunInterrupted                 raised inside a task in a process of its own: its run is to stop
+    │   └── TimedOut                   its time is over
     └── JobError                       what `Job.result()` raises
         ├── JobFailed                  the job ended `failed`; `kind`, `message`, `traceback`
         ├── JobExpired                 the job was not started within its ttl
@@ -50,9 +52,11 @@ __all__ = [
     "NoServer",
     "ResultTimeout",
     "RunIdRequired",
+    "RunInterrupted",
     "SchemaOutdated",
     "ServerUnavailable",
     "TaskNotAllowed",
+    "TimedOut",
     "WorkerUnknown",
     "WrongState",
     "error_for",
@@ -164,6 +168,14 @@ class TaskNotAllowed(ConfigurationError):
 
 class InsideEventLoop(HowdahError):
     """a sync method was called inside a running event loop: await its async twin"""
+
+
+class RunInterrupted(HowdahError):
+    """the run is to stop"""
+
+
+class TimedOut(RunInterrupted):
+    """the run's time is over"""
 
 
 class JobError(HowdahError):

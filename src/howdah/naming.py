@@ -12,7 +12,7 @@ from howdah.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["check_name", "task_name"]
+__all__ = ["check_name", "module_of", "task_name"]
 
 _NAME = re.compile(r"[A-Za-z0-9_.:\-]{1,200}\Z")
 
@@ -41,10 +41,15 @@ def task_name(function: Callable[..., Any]) -> str:
     name = getattr(function, "__qualname__", None)
     if not isinstance(name, str) or "<lambda>" in name:
         raise InvalidInput(f"{function!r} has no name of its own", field="task", hint="give name=")
-    return check_name(f"{_module(function)}.{name.replace('.<locals>', '')}")
+    return check_name(f"{module_of(function)}.{name.replace('.<locals>', '')}")
 
 
-def _module(function: Callable[..., Any]) -> str:
+def module_of(function: Callable[..., Any]) -> str:
+    """Return the module that a function can be imported from.
+
+    >>> module_of(check_name)
+    'howdah.naming'
+    """
     module = function.__module__
     if module != "__main__":
         return module

@@ -24,7 +24,9 @@ class Settings:
     embedded server. `queues`: the queues a worker serves, empty for all. `topic`: a pattern of task names.
     `allow`: packages whose functions a worker may import by name. `imports`: modules a worker imports.
     `processes`: worker processes. `concurrency`: jobs a worker process runs at once. `lease`: seconds after
-    which a silent worker is dead. `grace`: seconds running jobs get to end after SIGTERM.
+    which a silent worker is dead. `grace`: seconds running jobs get to end after SIGTERM. `recycle_jobs`,
+    `recycle_megabytes`: runs, and resident memory in MiB, after which the process of isolated tasks is
+    replaced. `overruns`: threads that went on after their runs had ended, after which a worker starts anew.
     """
 
     dsn: str | None = None
@@ -38,6 +40,9 @@ class Settings:
     concurrency: int = 10
     lease: float = 15.0
     grace: float = 30.0
+    recycle_jobs: int = 1000
+    recycle_megabytes: int = 1024
+    overruns: int = 10
 
     def given(self, **arguments: Any) -> Settings:
         """Return these settings with the arguments that are not None. Raises `ConfigurationError`.
@@ -51,7 +56,7 @@ class Settings:
 
 _NAMES = frozenset(field.name for field in fields(Settings))
 _LISTS = frozenset({"queues", "allow", "imports"})
-_WHOLE = {"processes": 1, "concurrency": 1}
+_WHOLE = {"processes": 1, "concurrency": 1, "recycle_jobs": 1, "recycle_megabytes": 1, "overruns": 1}
 _DURATIONS = {"lease": 1.0, "grace": 0.0}
 
 

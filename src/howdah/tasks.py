@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from howdah.context import Context
+    from howdah.definition import Isolation
     from howdah.retry import Backoff
 
 __all__ = ["DefaultOptions", "PublishOptions", "Task", "TaskDecorator", "Tasks"]
@@ -54,12 +55,23 @@ class TaskDecorator:
         ttl: float | datetime.timedelta | None = None,
         result_ttl: float | datetime.timedelta | None = None,
         failure_ttl: float | datetime.timedelta | None = None,
+        isolation: Isolation | None = None,
+        soft_timeout: float | datetime.timedelta | None = None,
     ) -> _Decorator: ...
-    def task(self, *function: Any, name: str | None = None, **options: Any) -> Any:
+    def task(
+        self,
+        *function: Any,
+        name: str | None = None,
+        isolation: Isolation | None = None,
+        soft_timeout: float | datetime.timedelta | None = None,
+        **options: Any,
+    ) -> Any:
         """Make a function a task, with or without options for its jobs.
 
-        Durations are seconds or a timedelta. Raises `InvalidInput` for an option that cannot be,
-        `ConfigurationError` for a name that is taken.
+        Durations are seconds or a timedelta. `isolation="process"`: a worker runs it in a process of its own,
+        which is killed when it does not end in time or on request; after `soft_timeout` the function gets a
+        `TimedOut`. Raises `InvalidInput` for an option that cannot be, `ConfigurationError` for a name
+        that is taken, and for a function that no other process could import.
 
         >>> from howdah import Howdah
         >>> app = Howdah()
@@ -70,7 +82,13 @@ class TaskDecorator:
         """
 
         def decorate(function: Callable[..., Any]) -> Task[..., Any]:
-            task: Task[..., Any] = Task(function, name=name, options=task_options(options))
+            task: Task[..., Any] = Task(
+                function,
+                name=name,
+                options=task_options(options),
+                isolation=isolation,
+                soft_timeout=soft_timeout,
+            )
             self.register(task)
             return task
 

@@ -57,16 +57,48 @@ def test_cancel_ends_a_waiting_job_at_once(sql: Session, where: str) -> None:
     assert sql.value("select state from jobs.cancel(%s, 'not needed')", job_id) == "cancelled"
 
     job = sql.row("select state, kind, error, status from jobs.job")
-    assert job == {"state": "cancelled", "kind": "revoked", "error": "not needed", "status": "cancelled"}
+    error = f"not needed (by {sql.value('select session_user')})"
+    assert job == {"state": "cancelled", "kind": "revoked", "error": error, "status": "cancelled"}
     assert consume(sql) == []
+
+
+@pytest.mark.parametrize("reason", [None, "", "  \n"])
+def test_cancel_without_a_reason_says_who_did_it(sql: Session, reason: str | None) -> None:
+    job_id = bring(sql, "ready")
+
+    sql.execute("select jobs.cancel(%s, %s)", job_id, reason)
+
+    assert sql.value("select error from jobs.job") == f"cancelled by {sql.value('select session_user')}"
 
 
 def test_cancel_asks_a_running_job_to_stop(sql: Session) -> None:
     job_id = bring(sql, "running")
 
-    assert sql.value("select state from jobs.cancel(%s)", job_id) == "running"
+    assert sql.value("select state from jobs.cancel(%s, 'ordered twice')", job_id) == "running"
 
-    assert "asked to stop" in sql.value("select jobs.why(%s)", job_id)
+    who = f"ordered twice (by {sql.value('select session_user')})"
+    sentence = sql.value("select jobs.why(%s)", job_id)
+    assert "asked to stop since" in sentence
+    assert who in sentence
+    sql.execute("select jobs.nack(%s)", job_id)
+    assert sql.row("select state, error from jobs.job") == {"state": "cancelled", "error": who}
+
+
+def test_cancel_calls_the_worker_that_runs_the_job_and_nobody_else(
+    sql: Session, sessions: Callable[..., Session]
+) -> None:
+    plain, worked = bring(sql, "running"), publish(sql, "c.d")
+    worker = start_worker(sql, "c.d")
+    exchange(sql, worker, num=1)
+    listener = sessions()
+    listener.execute("listen howdah_notice")
+
+    for job_id in (plain, worked, bring(sql, "ready")):
+        sql.execute("select jobs.cancel(%s)", job_id)
+
+    heard = [notify.payload for notify in listener.connection.notifies(timeout=5, stop_after=1)]
+    assert heard == [str(worker)]
+    assert list(listener.connection.notifies(timeout=0)) == []
 
 
 def test_a_running_job_that_succeeds_before_it_stops_has_succeeded(sql: Session) -> None:

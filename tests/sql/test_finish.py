@@ -264,4 +264,5 @@ def test_a_cancelled_run_that_fails_is_not_retried(sql: Session) -> None:
     assert sql.value("select state from jobs.nack(%s, 'boom')", job_id) == "cancelled"
 
     job = sql.row("select status, kind, error from jobs.job")
-    assert job == {"status": "cancelled", "kind": "revoked", "error": "no longer wanted"}
+    error = f"no longer wanted (by {sql.value('select session_user')})"
+    assert job == {"status": "cancelled", "kind": "revoked", "error": error}

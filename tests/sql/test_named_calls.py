@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sql.steps import publish, start_worker, take
+from tests.sql.steps import exchange, publish, start_worker, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.fixtures.sessions import Row, Session
 
-# By function and its parameters; {worker} and {run} stand for numbers that exist.
+# By function and its parameters; {worker}, {run}, {work} stand for numbers that exist.
 SAMPLES: dict[str, list[dict[str, Any]]] = {
     "publish": [
         {"i_task": "a.b"},
@@ -149,6 +149,10 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
     "log": [{"i_job_id": "running", "i_run_id": "{run}", "i_lines": [["info", "half done"]]}],
     "logs": [{"i_job_id": "running"}, {"i_job_id": "running", "i_after": 0, "i_limit": 5}],
     "purge_queue": [{"i_queue": "default"}, {"i_queue": "default", "i_limit": 5}],
+    "run_died": [
+        {"i_job_id": "worked", "i_run_id": "{work}"},
+        {"i_job_id": "worked", "i_run_id": "{work}", "i_error": "exit code 3"},
+    ],
     "reconcile": [{"i_worker_id": "{worker}", "i_held": [1]}],
 }
 CALLS = [
@@ -211,7 +215,10 @@ def numbers(sql: Session) -> Iterator[dict[str, int]]:
         if key == "done":
             sql.execute("select jobs.ack('done')")
     publish(sql, "a.b", key="ready")
-    yield {"{run}": run_id, "{worker}": start_worker(sql, "other.task", queues=["other"])}
+    publish(sql, "other.task", key="worked", queue="other")
+    worker = start_worker(sql, "other.task", queues=["other"])
+    ((_, work, *_),) = exchange(sql, worker, num=1)["jobs"]
+    yield {"{run}": run_id, "{worker}": worker, "{work}": work}
     assert sql.rows("select * from jobs.fsck()") == []
 
 

@@ -160,6 +160,7 @@ def test_a_worker_cannot_publish_control_or_look(sql: Session, login: Callable[.
             "maintain",
             "left_over",
             "reconcile",
+            "run_died",
             "log",
             "unfinished",
             "version",

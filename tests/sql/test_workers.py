@@ -277,6 +277,74 @@ def test_a_job_that_kills_its_worker_each_time_comes_to_an_end(sql: Session) -> 
     assert sql.row("select state, kind from jobs.job") == {"state": "failed", "kind": "crash"}
 
 
+def test_the_death_of_a_process_in_which_a_run_was_alone_costs_an_attempt(sql: Session) -> None:
+    job_id = publish(sql, "a.b", max_retries=5)
+    worker = start_worker(sql, "a.b")
+    ((_, run_id, *_),) = claim(sql, worker)
+
+    died = sql.row("select state from jobs.run_died(%s, %s, 'its process died: exit code 3')", job_id, run_id)
+
+    assert died == {"state": "scheduled"}
+    assert sql.row("select attempt, kind, error from jobs.failures(%s)", job_id) == {
+        "attempt": 1,
+        "kind": "crash",
+        "error": "its process died: exit code 3",
+    }
+    assert sql.value("select attempt from jobs.get(%s)", job_id) == 1
+
+
+def test_the_third_death_alone_ends_a_job_and_others_do_not_count(sql: Session) -> None:
+    job_id = publish(sql, "a.b", max_retries=9, backoff=[0])
+    worker, deaths = start_worker(sql, "a.b"), 0
+    for _ in range(2):  # of its worker, with whatever else ran there
+        claim(sql, worker)
+        sql.execute("select jobs.worker_stopped(%s, true)", worker)
+        worker = start_worker(sql, "a.b")
+
+    while state(sql, job_id) != "failed":
+        ((_, run_id, *_),) = claim(sql, worker)
+        sql.execute("select jobs.run_died(%s, %s)", job_id, run_id)
+        sql.execute("select jobs.maintain()")
+        deaths += 1
+
+    assert deaths == 3
+    assert sql.row("select kind, error from jobs.job") == {"kind": "crash", "error": "its process died"}
+    assert sql.rows("select * from jobs.fsck()") == []
+
+
+def test_a_retried_job_may_die_three_times_again(sql: Session) -> None:
+    job_id = publish(sql, "a.b", max_retries=9, backoff=[0])
+    worker = start_worker(sql, "a.b")
+
+    def deaths() -> int:
+        count = 0
+        while state(sql, job_id) != "failed":
+            ((_, run_id, *_),) = claim(sql, worker)
+            sql.execute("select jobs.run_died(%s, %s)", job_id, run_id)
+            sql.execute("select jobs.maintain()")
+            count += 1
+        return count
+
+    first = deaths()
+    sql.execute("select jobs.retry(%s)", job_id)
+
+    assert (first, deaths()) == (3, 3)
+
+
+def test_only_the_current_run_of_a_worker_can_die_alone(sql: Session) -> None:
+    job_id, plain = publish(sql, "a.b"), publish(sql, "c.d", priority=9)
+    worker = start_worker(sql, "a.b")
+    ((_, run_id, *_),) = claim(sql, worker)
+    consumed = take(sql)
+
+    refused(sql, "JB002", "select jobs.run_died(%s, %s)", job_id, run_id + 1000)
+    refused(sql, "JB006", "select jobs.run_died(%s, null)", job_id)
+    refused(sql, "JB003", "select jobs.run_died('nothing', 1)")
+    refused(sql, "JB001", "select jobs.run_died(%s, %s)", plain, consumed["run_id"])
+
+    assert (state(sql, job_id), state(sql, plain)) == ("running", "running")
+
+
 def test_a_live_worker_s_run_far_past_its_timeout_is_taken_back(sql: Session, clock: Clock) -> None:
     publish(sql, "a.b", timeout=5)
     worker = start_worker(sql, "a.b", lease=3600)

@@ -30,6 +30,17 @@ async def app(live_database: Database) -> AsyncIterator[Howdah]:
     await app.close()
 
 
+@pytest.fixture
+async def chores(live_database: Database) -> AsyncIterator[Howdah]:
+    """The app of tasks with processes of their own, on this test's database."""
+    from . import isolated_chores
+
+    isolated_chores.app.use(live_database.dsn)
+    yield isolated_chores.app
+    isolated_chores.app.middlewares.clear()
+    await isolated_chores.app.close()
+
+
 class Start(Protocol):
     """Starts a worker and returns it once it works."""
 

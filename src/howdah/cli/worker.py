@@ -76,6 +76,7 @@ def run_worker(
     from howdah.settings import load_settings
     from howdah.worker import Supervisor, Worker, WorkerOptions
     from howdah.worker.log import set_up_logging
+    from howdah.worker.restart import run_anew
 
     level = logging.DEBUG if verbose else logging.INFO
     set_up_logging(level)
@@ -89,12 +90,15 @@ def run_worker(
         lease=settings.lease,
         grace=settings.grace,
         reload=reload,
+        recycle_jobs=settings.recycle_jobs,
+        recycle_megabytes=settings.recycle_megabytes,
+        overruns=settings.overruns,
     )
     with _app(dsn, settings) as app:
         if migrated:
             _migrate(app.database.dsn())
         if settings.processes == 1 and not reload:
-            return Worker(app, chosen).main()
+            return Worker(app, chosen, on_restart=run_anew).main()
         found = app.database.dsn()
         return Supervisor(
             found, settings.processes, chosen, app=settings.app, imports=settings.imports, log_level=level

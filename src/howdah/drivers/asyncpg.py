@@ -80,10 +80,10 @@ class OpenConnection(AsyncpgDriver):
         """asyncpg's own connection."""
         return self._connection
 
-    async def listen(self, channel: str, heard: Callable[[], None], ended: Callable[[], None]) -> None:
-        """Call `heard` at each notification and `ended` when the connection ends."""
+    async def listen(self, channel: str, heard: Callable[[str], None], ended: Callable[[], None]) -> None:
+        """Call `heard` with what each notification says, and `ended` when the connection ends."""
         try:
-            await self._connection.add_listener(channel, lambda *_: heard())
+            await self._connection.add_listener(channel, lambda *told: heard(str(told[-1])))
         except TROUBLE as error:
             raise translated(error) from error
         self._connection.add_termination_listener(lambda *_: ended())

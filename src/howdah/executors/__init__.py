@@ -2,6 +2,7 @@
 
 * ``coroutine``: an `async def` runs in the worker's event loop
 * ``thread``: a `def` runs in a thread of its own
+* ``process``: a task with `isolation="process"`, of either kind, runs in a process of its own
 """
 
 from __future__ import annotations

@@ -24,11 +24,16 @@ __all__ = ["ThreadExecutor"]
 class ThreadExecutor:
     """Runs functions in daemon threads: an abandoned one must not keep the process from ending.
 
-    `on_release` is called in the event loop whenever an abandoned thread has ended after all.
+    `on_release` is called in the event loop whenever an abandoned thread has ended after all. One that has
+    not after some seconds has overrun: it is counted in `overran`, and `on_overrun` is called.
     """
 
-    def __init__(self, on_release: Callable[[], None]) -> None:
+    def __init__(self, on_release: Callable[[], None], *, patience: float = 5.0) -> None:
         self.abandoned: int = 0
+        self.overran: int = 0
+        self.on_overrun: Callable[[], None] = _nothing
+        self._patience = patience
+        self._left: set[asyncio.Future[Any]] = set()
         self._on_release = on_release
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads = 0
@@ -46,7 +51,10 @@ class ThreadExecutor:
             value, error = await future
         except asyncio.CancelledError:
             # Not when the thread had ended a moment before: nobody would take that back.
-            self.abandoned += future.cancelled()
+            if future.cancelled():
+                self.abandoned += 1
+                self._left.add(future)
+                loop.call_later(self._patience, self._look_at, future)
             raise
         if error is not None:
             raise error
@@ -57,6 +65,11 @@ class ThreadExecutor:
         """Let the idle threads end."""
         for _ in range(self._threads):
             self._work.put(None)
+
+    def _look_at(self, future: asyncio.Future[Any]) -> None:
+        if future in self._left:
+            self.overran += 1
+            self.on_overrun()
 
     def _put(self, work: Callable[[], None]) -> None:
         self._work.put(work)
@@ -71,10 +84,15 @@ class ThreadExecutor:
         self._busy -= 1
         if future.cancelled():
             self.abandoned -= 1
+            self._left.discard(future)
             self._on_release()
         else:
             # As a value: a CancelledError that the function raised is not our own.
             future.set_result((value, error))
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _serve(work: queue.SimpleQueue[Callable[[], None] | None]) -> None:

@@ -48,11 +48,20 @@ class Runnable:
 class Catalogue:
     """Finds what runs a job, and remembers it."""
 
-    def __init__(self, tasks: Tasks, allow: Sequence[str], *, coroutine: Executor, thread: Executor) -> None:
+    def __init__(
+        self,
+        tasks: Tasks,
+        allow: Sequence[str],
+        *,
+        coroutine: Executor,
+        thread: Executor,
+        process: Callable[[Task[..., Any]], Executor],
+    ) -> None:
         self._tasks = tasks
         self._allow = tuple(allow)
         self._coroutine = coroutine
         self._thread = thread
+        self._process = process
         self._found: dict[str, Runnable] = {}
 
     def descriptions(self) -> list[TaskDescription]:
@@ -73,5 +82,7 @@ class Catalogue:
             raise UnknownTask(error.message) from error
 
     def _runnable(self, task: Task[..., Any]) -> Runnable:
+        if task.isolation == "process":
+            return Runnable(task.function, task.parameters, self._process(task))
         executor = self._coroutine if task.is_coroutine else self._thread
         return Runnable(task.function, task.parameters, executor)

@@ -5,7 +5,6 @@ LIFE is the pipe with its orders; when it ends, the parent has died. On REPORT i
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -18,13 +17,13 @@ from howdah.app import Howdah, load_app
 from howdah.errors import HowdahError
 from howdah.settings import load_settings
 from howdah.worker.log import logger, set_up_logging
+from howdah.worker.parent import die_with_the_parent
 from howdah.worker.processes import CANNOT_START, ChildOrders
 from howdah.worker.reload import RELOAD, Watch, source_files
 from howdah.worker.worker import Worker
 
 __all__ = ["main"]
 
-_PR_SET_PDEATHSIG = 1
 _SECONDS_TO_END = 3.0
 
 
@@ -33,7 +32,7 @@ def main() -> int:
     life, report = int(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(life, False)
     os.set_inheritable(report, False)
-    _die_with_the_parent()
+    die_with_the_parent(signal.SIGTERM)  # before the worker heeds signals it ends so, too
     with os.fdopen(life, "rb", buffering=0) as pipe:
         line = _first_line(pipe.fileno())
         if not line:
@@ -84,12 +83,6 @@ def _watch(pipe: int) -> None:
         time.sleep(_SECONDS_TO_END / 10)
     time.sleep(_SECONDS_TO_END)
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _die_with_the_parent() -> None:
-    # Before the worker heeds signals it ends so, too.
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -10,21 +10,29 @@ from howdah.worker.log import logger
 from howdah.worker.waiting import Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from howdah.worker.line import Line
 
-__all__ = ["CHANNEL", "Doorbell"]
+__all__ = ["CHANNEL", "NOTICES", "Doorbell"]
 
 CHANNEL = "howdah"
+# Says the number of a worker for whose runs there is a notice, such as that one is to stop.
+NOTICES = "howdah_notice"
 # Seconds: the safety poll of a worker that hears, and the poll of one that cannot hear.
 _LONG_NAP = 5.0
 _DEAF_NAP = 0.2
 
 
 class Doorbell:
-    """Wakes the worker when a job is published while it sleeps."""
+    """Wakes the worker when a job is published while it sleeps.
 
-    def __init__(self, line: Line) -> None:
+    `on_notice` is called with the number of each worker for whose runs there is a notice.
+    """
+
+    def __init__(self, line: Line, on_notice: Callable[[str], None]) -> None:
         self._line = line
+        self._on_notice = on_notice
         self._rung = asyncio.Event()
         self._hears = False
         self._ended = asyncio.Event()
@@ -69,6 +77,7 @@ class Doorbell:
     async def _listen(self) -> None:
         self._line.drop()
         self._ended.clear()
-        await self._line.listen(CHANNEL, self.ring, self._ended.set)
+        await self._line.listen(CHANNEL, lambda _: self.ring(), self._ended.set)
+        await self._line.listen(NOTICES, self._on_notice, self._ended.set)
         self._hears = True
         self.ring()  # what was published while nobody listened

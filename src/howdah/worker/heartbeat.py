@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from howdah import calls
@@ -56,7 +57,8 @@ class Heartbeat:
         self._worker_thread = threading.get_ident()
         self._thread = threading.Thread(target=self._main, name="howdah-heartbeat", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._stopping = False
+        self._wake: asyncio.Event | None = None
         self._started = threading.Event()
         self._warned_at = 0.0
 
@@ -67,9 +69,15 @@ class Heartbeat:
 
     async def stop(self) -> None:
         """Stop beating, and wait for the thread."""
-        if self._loop is not None and self._stop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
+        self._stopping = True
+        self.beat()
         await asyncio.to_thread(self._thread.join, 5)
+
+    def beat(self) -> None:
+        """Beat now: there is something to learn."""
+        if self._loop is not None and self._wake is not None:
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._wake.set)
 
     # ── In the thread ──
 
@@ -81,16 +89,17 @@ class Heartbeat:
 
     async def _beat(self) -> None:
         self._loop = asyncio.get_running_loop()
-        stop = self._stop = asyncio.Event()
+        wake = self._wake = asyncio.Event()
         self._started.set()
         line, waiting = self._make_line(), Waiting(longest=self._every)
         try:
-            while not stop.is_set():
+            while not self._stopping:
+                wake.clear()
                 pause = self._every if await self._one(line) else waiting.next()
                 self._watch_the_loop()
                 try:
                     async with asyncio.timeout(pause):
-                        await stop.wait()
+                        await wake.wait()
                 except TimeoutError:
                     pass
         finally:

@@ -63,7 +63,7 @@ class Line:
             )
         return self._connection
 
-    async def listen(self, channel: str, heard: Callable[[], None], ended: Callable[[], None]) -> None:
+    async def listen(self, channel: str, heard: Callable[[str], None], ended: Callable[[], None]) -> None:
         """Open the connection and listen. Raises a `HowdahError`."""
         await (await self.open()).listen(channel, heard, ended)
 

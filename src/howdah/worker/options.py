@@ -12,8 +12,9 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `queues`: serve these only, all when empty. `topic`: run tasks whose names match this pattern only.
     `concurrency`: jobs run at once. `burst`: end when there is nothing more to do. `allow`: packages whose
-    functions may be run by name. `lease`, `grace`: seconds, see `Settings`. `name`: a label. `reload`: a
-    process of a `Supervisor` ends when a source file of the project changes, and a new one takes its place.
+    functions may be run by name. `lease`, `grace` (seconds), `recycle_jobs`, `recycle_megabytes` and
+    `overruns`: see `Settings`. `name`: a label. `reload`: a process of a `Supervisor` ends when a source file
+    of the project changes, and a new one takes its place.
 
     >>> WorkerOptions(queues=("mail",)).concurrency
     10
@@ -28,3 +29,6 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 30.0
     name: str | None = None
     reload: bool = False
+    recycle_jobs: int = 1000
+    recycle_megabytes: int = 1024
+    overruns: int = 10

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from howdah import json
-from howdah.errors import InvalidInput
+from howdah.errors import InvalidInput, TimedOut
+from howdah.executors.process_failures import RemoteError
 from howdah.retry import Cancel, Retry, Snooze
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TEXT_LIMIT",
+    "AlreadyRecorded",
     "cancelled",
     "failed",
     "from_error",
@@ -33,6 +35,14 @@ TEXT_LIMIT = 64 * 1024
 _LINE_LIMIT = 1000
 _OURS = ("howdah.worker.", "howdah.executors.")
 _NOTHING = msgspec.Raw(b"null")
+
+
+class AlreadyRecorded(Exception):
+    """The run's failure is in the database: nothing is left to hand in."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome[4])
+        self.outcome: Outcome = outcome
 
 
 def from_value(job: ClaimedJob, value: Any) -> Outcome:
@@ -55,15 +65,18 @@ def from_value(job: ClaimedJob, value: Any) -> Outcome:
 
 def from_error(job: ClaimedJob, error: BaseException) -> Outcome:
     """Return the outcome of a run that raised."""
+    if isinstance(error, RemoteError):
+        return failed(job, error.kind, error.message, trace=error.trace, final=error.final)
     message = one_line("".join(_safely(lambda: traceback.format_exception_only(error), error)))
     frames = _from_the_task_on(error.__traceback__)
     text = "".join(_safely(lambda: traceback.format_exception(type(error), error, frames), error))
-    return failed(job, "error", message, trace=text)
+    return failed(job, "timeout" if isinstance(error, TimedOut) else "error", message, trace=text)
 
 
-def timed_out(job: ClaimedJob) -> Outcome:
-    """Return the outcome of a run that took too long."""
-    return failed(job, "timeout", f"timed out after {job.timeout:g} s")
+def timed_out(job: ClaimedJob, error: BaseException | None = None) -> Outcome:
+    """Return the outcome of a run that took too long; `error` may know what it was doing."""
+    trace = error.trace if isinstance(error, RemoteError) else None
+    return failed(job, "timeout", f"timed out after {job.timeout:g} s", trace=trace)
 
 
 def unstorable(outcome: Outcome, problem: str) -> Outcome:

@@ -20,6 +20,7 @@ from howdah.worker.line import Line
 from howdah.worker.log import logger
 from howdah.worker.options import WorkerOptions
 from howdah.worker.reload import RELOAD
+from howdah.worker.restart import RESTART
 from howdah.worker.signals import heeding_signals
 from howdah.worker.waiting import Waiting
 from howdah.worker.worker import new_event_loop
@@ -128,7 +129,7 @@ class Supervisor:
                 waiting.reset()
             if code == 0 or self._gave_up(code):
                 return
-            if code == RELOAD:
+            if code in (RELOAD, RESTART):
                 continue
             await self._after_death(number, child, code)
             if not self._stopping:

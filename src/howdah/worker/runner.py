@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from howdah.models import ClaimedJob, Outcome, Verdict
     from howdah.tasks import Tasks
     from howdah.worker.catalogue import Runnable
-    from howdah.worker.surroundings import Backing
+    from howdah.worker.surroundings import WorkerBacking
 
 __all__ = ["Run", "Runner"]
 
@@ -67,7 +67,7 @@ class Runner:
         allow: Sequence[str],
         slots: int,
         on_change: Callable[[], None],
-        backing: Backing,
+        backing: WorkerBacking,
         middleware: Sequence[Middleware] = (),
     ) -> None:
         self._slots = slots
@@ -76,7 +76,11 @@ class Runner:
         self._on_change = on_change
         self._threads = ThreadExecutor(self._slot_freed)
         self.catalogue: Catalogue = Catalogue(
-            tasks, allow, coroutine=CoroutineExecutor(), thread=self._threads
+            tasks,
+            allow,
+            coroutine=CoroutineExecutor(),
+            thread=self._threads,
+            process=backing.isolated.executor_for,
         )
         self.waiting: deque[ClaimedJob] = deque()
         self.runs: dict[int, Run] = {}
@@ -105,6 +109,11 @@ class Runner:
     def unreported(self) -> int:
         """The runs whose outcome is still to come."""
         return sum(not run.reported for run in self.runs.values())
+
+    @property
+    def threads(self) -> ThreadExecutor:
+        """What runs plain functions."""
+        return self._threads
 
     @property
     def unended(self) -> int:
@@ -272,9 +281,13 @@ class Runner:
         return outcomes.from_value(run.job, value)
 
     def _after_error(self, run: Run, error: BaseException) -> Outcome | None:
+        if isinstance(error, outcomes.AlreadyRecorded):
+            self.totals[error.outcome[2]] += 1
+            log_outcome(error.outcome, run.job)
+            return None
         match run.stop:
             case "timeout":
-                return outcomes.timed_out(run.job)
+                return outcomes.timed_out(run.job, error)
             case "lost":
                 return None
             case "cancel" if isinstance(error, asyncio.CancelledError):
@@ -304,7 +317,7 @@ class Runner:
             return
         run.stop = reason
         run.stopped_at = self._clock()
-        run.task.cancel()
+        run.task.cancel(reason)
 
     def _complain_about_thread(self, run: Run) -> None:
         logger.warning(

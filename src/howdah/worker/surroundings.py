@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from howdah.errors import LeaseLost
+from howdah.worker.isolation import IsolatedTasks
 from howdah.worker.joblog import JobLog
 from howdah.worker.transaction import RunTransaction
 
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from howdah.calls import Call
     from howdah.drivers.pool import Pool
     from howdah.drivers.transactions import Connections
+    from howdah.executors.process import ProcessPool
     from howdah.models import ClaimedJob, Outcome
     from howdah.worker.joblog import RunLog
 
-__all__ = ["Backing", "RunSurroundings"]
+__all__ = ["Backing", "RunSurroundings", "WorkerBacking"]
 
 T = TypeVar("T")
 
@@ -37,10 +39,29 @@ class Backing:
         await self.pool.close()
 
 
+class WorkerBacking(Backing):
+    """The same in a worker, which has processes for isolated tasks, too."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        pool: Pool,
+        resources: Mapping[str, Any],
+        processes: ProcessPool,
+    ) -> None:
+        super().__init__(connections, pool, resources)
+        self.isolated: IsolatedTasks = IsolatedTasks(processes, self.log, pool)
+
+    async def close(self) -> None:
+        """End the processes, and close the connections that nobody uses."""
+        await self.isolated.processes.close()
+        await super().close()
+
+
 class RunSurroundings:
     """What one run has opened so far; most runs open nothing."""
 
-    __slots__ = ("_backing", "_job", "_log", "_over", "_transaction")
+    __slots__ = ("_backing", "_job", "_log", "_over", "_recorded", "_transaction")
 
     def __init__(self, backing: Backing, job: ClaimedJob) -> None:
         self._backing = backing
@@ -48,6 +69,12 @@ class RunSurroundings:
         self._log: RunLog | None = None
         self._transaction: RunTransaction | None = None
         self._over = False
+        self._recorded = False
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended: what its task does now counts for nothing."""
+        return self._over
 
     @property
     def transaction(self) -> RunTransaction:
@@ -87,7 +114,7 @@ class RunSurroundings:
     def close(self) -> bool:
         """Open nothing from now on; return whether something was."""
         self._over = True
-        return self._log is not None or self._transaction is not None
+        return self._log is not None or self._transaction is not None or self._recorded
 
     async def store_log(self) -> None:
         """Store the lines that are left; the next line would come too late."""
@@ -96,6 +123,8 @@ class RunSurroundings:
 
     async def commit(self, outcome: Outcome) -> Outcome | None:
         """Commit a success together with what the task wrote, if it did; return what is left to hand in."""
+        if self._recorded:
+            return None
         if self._transaction is None or not self._transaction.used:
             return outcome
         return await self._transaction.commit(outcome)
@@ -103,7 +132,11 @@ class RunSurroundings:
     @property
     def committed(self) -> bool:
         """Whether the run is recorded as finished already."""
-        return self._transaction is not None and self._transaction.committed
+        return self._recorded or (self._transaction is not None and self._transaction.committed)
+
+    def recorded(self) -> None:
+        """Take notice that the task's own process has recorded its success, with what it wrote."""
+        self._recorded = True
 
     async def end(self) -> None:
         """Roll back what was not committed."""

@@ -15,6 +15,7 @@ from howdah.errors import HowdahError
 from howdah.worker.doorbell import Doorbell
 from howdah.worker.heartbeat import Heartbeat
 from howdah.worker.housekeeping import Housekeeping
+from howdah.worker.isolation import processes_for
 from howdah.worker.lifespan import resources_of
 from howdah.worker.line import Line
 from howdah.worker.log import logger, totals_line
@@ -22,9 +23,10 @@ from howdah.worker.options import WorkerOptions
 from howdah.worker.pipeline import Pipeline
 from howdah.worker.registration import Registration
 from howdah.worker.reload import RELOAD, Watch, imported_files
+from howdah.worker.restart import RESTART, worn_out
 from howdah.worker.runner import Runner
 from howdah.worker.signals import heeding_signals
-from howdah.worker.surroundings import Backing
+from howdah.worker.surroundings import WorkerBacking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,7 +46,8 @@ _RELOAD_GRACE = 2.0
 class Worker:
     """Runs the jobs of an app, in this process.
 
-    `on_registered` is told the worker's number at each registration.
+    `on_registered` is told the worker's number at each registration. `on_restart` is called at the end of
+    `main` when the worker wants to be started anew; it need not return.
 
     >>> from howdah import Howdah
     >>> worker = Worker(Howdah(":temporary:"), WorkerOptions(burst=True))
@@ -58,6 +61,7 @@ class Worker:
         options: WorkerOptions | None = None,
         *,
         on_registered: Callable[[int], None] | None = None,
+        on_restart: Callable[[], Any] | None = None,
     ) -> None:
         self.app = app
         self.options: WorkerOptions = options or WorkerOptions()
@@ -65,6 +69,8 @@ class Worker:
         self.started: asyncio.Event = asyncio.Event()
         self.stuck: int = 0
         self._on_registered = on_registered
+        self._on_restart = on_restart
+        self._heartbeat: Heartbeat | None = None
         self._registration: Registration | None = None
         self._pipeline: Pipeline | None = None
         self._runner: Runner | None = None
@@ -72,7 +78,7 @@ class Worker:
         self._running: asyncio.Task[None] | None = None
         self._lines: list[Line] = []
         self._stop_wanted = False
-        self._exit_code = 0
+        self.exit_code: int = 0
 
     @property
     def worker_id(self) -> int:
@@ -87,18 +93,22 @@ class Worker:
     def main(self) -> int:
         """Run until a signal ends it (or, with `burst`, until there is nothing to do); return the exit code.
 
-        Raises a `HowdahError` when it cannot start.
+        The code is 75 when too many threads were stuck: start it anew. Raises a `HowdahError` when it cannot
+        start.
         """
         with asyncio.Runner(loop_factory=new_event_loop()) as runner:
             runner.run(self._heeding_signals())
+            if self.exit_code == RESTART and self._on_restart is not None:
+                self.app.database.release()
+                self._on_restart()
             if self.stuck:
                 # The loop would wait for them for ever.
                 logger.warning("%s tasks do not end: leaving them behind", self.stuck)
                 self.app.database.release()
                 logging.shutdown()
                 sys.stdout.flush()
-                os._exit(self._exit_code)
-        return self._exit_code
+                os._exit(self.exit_code)
+        return self.exit_code
 
     async def run(self) -> None:
         """Run until `stop` is called (or, with `burst`, until there is nothing to do).
@@ -132,7 +142,7 @@ class Worker:
 
     # ── In order ──
 
-    async def _register_and_work(self, dsn: str, backing: Backing) -> None:
+    async def _register_and_work(self, dsn: str, backing: WorkerBacking) -> None:
         runner = self._runner = Runner(
             self.app.tasks,
             self.allow,
@@ -142,7 +152,8 @@ class Worker:
             self.app.middlewares,
         )
         lines = [self._line(dsn, "howdah worker") for _ in range(_EXCHANGES_UNDER_WAY)]
-        doorbell = Doorbell(self._line(dsn, "howdah doorbell"))
+        doorbell = Doorbell(self._line(dsn, "howdah doorbell"), self._noticed)
+        runner.threads.on_overrun = self._overran
         registration = self._registration = Registration(
             lines[0], runner.catalogue, self.options, self.allow, self._on_registered
         )
@@ -177,9 +188,10 @@ class Worker:
         registration: Registration,
         pipeline: Pipeline,
         doorbell: Doorbell,
-        backing: Backing,
+        backing: WorkerBacking,
     ) -> None:
-        heartbeat = Heartbeat(
+        backing.isolated.warm([*self.app.tasks])
+        heartbeat = self._heartbeat = Heartbeat(
             lambda: Line(dsn, "howdah heartbeat", answer_timeout=self.options.lease, connect_timeout=5),
             registration,
             runner,
@@ -230,9 +242,11 @@ class Worker:
 
     # ── Beside ──
 
-    def _backing(self, dsn: str, resources: Mapping[str, Any]) -> Backing:
+    def _backing(self, dsn: str, resources: Mapping[str, Any]) -> WorkerBacking:
         size = self.options.concurrency
-        return Backing(Connections(dsn, size), Pool(dsn, size=min(size, 4), name="howdah log"), resources)
+        pool = Pool(dsn, size=min(size, 4), name="howdah log")
+        processes = processes_for(self.app, dsn, self.options)
+        return WorkerBacking(Connections(dsn, size), pool, resources, processes)
 
     def _line(self, dsn: str, name: str) -> Line:
         line = Line(dsn, name)
@@ -246,6 +260,22 @@ class Worker:
     def _unknown(self, worker_id: int) -> None:
         if self._pipeline is not None:
             self._pipeline.declared_dead(worker_id)
+
+    def _noticed(self, worker: str) -> None:
+        if self._heartbeat is not None and worker == str(self.worker_id):
+            self._heartbeat.beat()
+
+    def _overran(self) -> None:
+        threads = self._runner.threads if self._runner is not None else None
+        if threads is None or self._stop_wanted or not worn_out(threads, self.options):
+            return
+        logger.warning(
+            "%s threads went on after their runs had ended, %s still do: starting anew",
+            threads.overran,
+            threads.abandoned,
+        )
+        self.exit_code = RESTART
+        self.stop()
 
     def _later(self, seconds: float, action: Callable[[], Any]) -> None:
         asyncio.get_running_loop().call_later(seconds, action)
@@ -265,7 +295,7 @@ class Worker:
             return
         file = await Watch(imported_files).change()
         logger.info("%s has changed: starting anew", file)
-        self._exit_code = RELOAD
+        self.exit_code = RELOAD
         self.stop()
         self._later(min(self.options.grace, _RELOAD_GRACE), self.stop_now)
 

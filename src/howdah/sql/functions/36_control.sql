@@ -52,6 +52,35 @@ $$;
 comment on function howdah.cancel_waiting is 'Record the cancellation of a job that was not running.';
 
 
+-- howdah.told_by: a reason with the name of who gave it, as it is stored with the job.
+create or replace function howdah.told_by(i_reason text, i_without text)
+    returns text
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+    return case when i_reason ~ '\S' then howdah.one_line(i_reason) || ' (by ' || session_user || ')'
+                else i_without || ' by ' || session_user end;
+
+comment on function howdah.told_by is 'Who asked for something, and why.';
+
+
+-- howdah.call_for: brings what was noted about a worker's runs to its ears now instead of at its next heartbeat.
+create or replace function howdah.call_for(i_worker_id bigint)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- its own channel, so that nobody else wakes up; rare, so that the lock that NOTIFY takes at commit does not matter
+    if i_worker_id is not null then
+        perform pg_notify('howdah_notice', i_worker_id::text);
+    end if;
+end;
+$$;
+
+comment on function howdah.call_for is 'Have a worker beat now.';
+
+
 -- howdah.ask_to_stop: leaves a notice for a running job; null when it does not run.
 create or replace function howdah.ask_to_stop(i_id bigint, i_reason text, i_now timestamptz)
     returns bigint
@@ -68,8 +97,9 @@ begin
         return null;
     end if;
     insert into howdah.notice (run_id, id, worker_id, verdict, reason, requested_by, at)
-    values (v_run.run_id, i_id, v_run.worker_id, 'cancel', howdah.one_line(i_reason), session_user, i_now)
+    values (v_run.run_id, i_id, v_run.worker_id, 'cancel', howdah.told_by(i_reason, 'cancelled'), session_user, i_now)
     on conflict (run_id) do nothing;
+    perform howdah.call_for(v_run.worker_id);
     return v_run.run_id;
 end;
 $$;
@@ -95,7 +125,7 @@ begin
     for v_try in 1..1000 loop
         v_attempt := howdah.take_waiting(v_id);
         if v_attempt is not null then
-            perform howdah.cancel_waiting(v_id, v_attempt, 'revoked', coalesce(i_reason, 'cancelled on request'), v_now);
+            perform howdah.cancel_waiting(v_id, v_attempt, 'revoked', howdah.told_by(i_reason, 'cancelled'), v_now);
             return howdah.changed(v_id, 'cancelled');
         end if;
         if howdah.ask_to_stop(v_id, i_reason, v_now) is not null then
@@ -113,8 +143,9 @@ $$;
 
 comment on function jobs.cancel is $$Cancel a job.
 
-One that waits is cancelled at once. A running one is asked to stop at its worker's next heartbeat and is cancelled when it
-has; it is not retried, but if it succeeds first, it has succeeded. A finished one is returned unchanged.$$;
+One that waits is cancelled at once. A running one is asked to stop: its worker hears of it at once, or at its next heartbeat,
+and the job is cancelled when it has; it is not retried, but if it succeeds first, it has succeeded. A finished one is returned
+unchanged. The reason is kept as the job's error, with the role that asked.$$;
 
 
 -- jobs.retry: scheduled, blocked ─► ready; finished ─► ready with a full set of attempts.
@@ -215,6 +246,7 @@ as $$
     select i_run.run_id, i_run.id, i_run.worker_id, 'lost', i_reason, session_user, i_now
      where i_run.worker_id is not null
     on conflict (run_id) do update set verdict = 'lost', reason = excluded.reason, at = excluded.at;
+    select howdah.call_for(i_run.worker_id);
 $$;
 
 comment on function howdah.tell_lost is 'Tell a worker that a run is no longer its own.';

@@ -292,6 +292,54 @@ $$;
 comment on function howdah.died is 'Record the death of a run and bring its job back.';
 
 
+-- howdah.deaths_alone: attempts of this life of a job that ended with the death of a process in which it was alone.
+--
+-- Those cost an attempt, so they are the last word about theirs; a death with a worker is followed by more of the same attempt.
+create or replace function howdah.deaths_alone(i_run howdah.running)
+    returns bigint
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+    select count(*)
+      from (select distinct on (f.attempt) f.kind from howdah.failure f
+             where f.job_id = i_run.id and not f.forgiven and f.attempt < i_run.attempt
+             order by f.attempt, f.run_id desc) last
+     where last.kind = 'crash';
+$$;
+
+comment on function howdah.deaths_alone is 'How often a job has killed a process of its own.';
+
+
+-- jobs.run_died: running ─► scheduled for a retry, or failed: the process died in which the run was alone.
+--
+-- Fence: the run id.
+create or replace function jobs.run_died(i_job_id text, i_run_id bigint, i_error text default null)
+    returns jobs.changed
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_run howdah.running;
+begin
+    if i_run_id is null then
+        perform howdah.run_id_required(i_job_id);
+    end if;
+    v_run := howdah.end_run(i_job_id, i_run_id);
+    if v_run.worker_id is null then
+        perform howdah.refuse('run_id', 'is that of a plain consumer''s run', 'Only workers know of processes: use jobs.nack.');
+    end if;
+    return howdah.changed(v_run.id, howdah.fail(v_run, 'crash', coalesce(i_error, 'its process died'), null, null,
+        howdah.deaths_alone(v_run) >= 2, howdah.now()));
+end;
+$$;
+
+comment on function jobs.run_died is $$Record that the process died in which a run was alone: kind crash.
+
+It costs an attempt, as a failure does; the third such death of a job is its last. Raises like ack.$$;
+
+
 -- jobs.worker_stopped: unregisters a worker; its runs ─► ready.
 create or replace function jobs.worker_stopped(i_worker_id bigint, i_crashed boolean default false)
     returns bigint

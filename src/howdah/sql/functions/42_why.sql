@@ -55,8 +55,8 @@ begin
     return format('It is running since %s: attempt %s by %s%s%s.', date_trunc('second', v_run.started_at), v_run.attempt,
         coalesce(v_worker, 'a plain consumer'),
         case when v_run.deadline < i_now then ', past its timeout of ' || trim_scale(i_job.timeout) || ' s' else '' end,
-        case when exists (select from howdah.notice n where n.run_id = v_run.run_id and n.verdict = 'cancel')
-             then ', asked to stop' else '' end);
+        (select ', asked to stop since ' || date_trunc('second', n.at) || ': ' || n.reason
+           from howdah.notice n where n.run_id = v_run.run_id and n.verdict = 'cancel'));
 end;
 $$;
 
