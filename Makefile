@@ -5,6 +5,10 @@
 #   make check               format, lint, types, layers, generated files
 #   make model               the long form of the model tests
 #   make long                what takes an hour: all pairs at all isolation levels, storms, a million jobs
+#   make chaos               everything is killed and cut off for three minutes, and nothing may be lost
+#   make chaos-long          the same for MINUTES=30, added to docs/reliability/chaos.md
+#   make bench [WITH=…]      Howdah beside pgqueuer and graphile-worker: docs/benchmarks/latest.md (up to 40 minutes)
+#   make bench-all           and beside ten more queues on PostgreSQL and Redis: docs/benchmarks/all.md
 #   make bench-first         first numbers: drain, publish, latency
 #   make clean               remove what these targets made
 
@@ -12,7 +16,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check format model long bench-first setup clean
+.PHONY: help demo test check format model long chaos chaos-long bench-first setup clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -38,6 +42,20 @@ model: $(READY)
 
 long: $(READY)
 	@scripts/long
+
+chaos: $(READY)
+	@$(BIN)/python -m chaos run --seed 1 2 3 --seconds 60
+
+MINUTES ?= 30
+chaos-long: $(READY)
+	@$(BIN)/python -m chaos long --minutes $(MINUTES)
+
+# WITH="--only W3,W4 --rounds 3 --peers howdah,howdah@HEAD,pgqueuer" and the like; `python -m bench --help` tells.
+bench: $(READY)
+	@$(BIN)/python -m bench --rounds 5 --minutes 35 --report docs/benchmarks/latest $(WITH)
+
+bench-all: $(READY)
+	@$(BIN)/python -m bench --peers all --only W1,W2,W3,W3b,W4,W5 --rounds 3 --report docs/benchmarks/all $(WITH)
 
 bench-first: $(READY)
 	@$(BIN)/python bench/first_numbers.py

@@ -6,8 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from chaos.history import Effect, Exit, Failure, HandIn, Pause, Probe, Remains, ZombieCall
+from chaos.history import Effect, Failure, HandIn, Pause, ZombieCall
 from tests.chaos import story
+from tests.chaos.forged_ends import (
+    a_child_died_by_itself,
+    a_lock_is_left,
+    a_log_holds_a_traceback,
+    a_rescue_came_late,
+    a_worker_ended_badly,
+    a_worker_ended_by_itself,
+    a_worker_never_ended,
+    a_worker_took_long_to_end,
+    an_idle_worker_slept_on,
+    moves,
+    the_backlog_did_not_drain,
+    the_backlog_drained_slowly,
+    the_first_completion_came_late,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,12 +47,6 @@ def _without_job(history: History, number: int) -> History:
     )
 
 
-def _moves(history: History, matches: Callable[[Move], bool], **facts: Any) -> History:
-    assert any(map(matches, history.moves))
-    moves = tuple(replace(move, **facts) if matches(move) else move for move in history.moves)
-    return replace(history, moves=moves)
-
-
 def _more_moves(history: History, *more: Move) -> History:
     return replace(history, moves=(*history.moves, *more))
 
@@ -54,9 +63,6 @@ def _job_of(history: History, number: int) -> FinalJob:
     return next(job for job in history.jobs if job.id == number)
 
 
-# ── S1: loss ──
-
-
 def a_job_that_was_acknowledged_is_gone(history: History) -> History:
     return _without_job(history, story.WRITES)
 
@@ -69,9 +75,6 @@ def a_job_failed_that_should_succeed(history: History) -> History:
     return _job(history, story.WRITES, state="failed", kind="error", result=None)
 
 
-# ── S2: phantoms ──
-
-
 def a_job_that_nobody_published(history: History) -> History:
     stranger = replace(_job_of(history, story.WRITES), id=99, token="t99")
     return replace(history, jobs=(*history.jobs, stranger))
@@ -79,9 +82,6 @@ def a_job_that_nobody_published(history: History) -> History:
 
 def an_execution_that_nobody_claimed(history: History) -> History:
     return replace(history, executions=(*history.executions, replace(history.executions[0], run=7777)))
-
-
-# ── S3: unknown outcomes ──
 
 
 def a_rolled_back_publish_left_a_job(history: History) -> History:
@@ -105,9 +105,6 @@ def half_of_a_batch_was_published(history: History) -> History:
     return replace(history, publications=tuple(calls))
 
 
-# ── S4: endings ──
-
-
 def a_job_ended_twice(history: History) -> History:
     return _late(history, story.WRITES, "finished", "in", state="failed", run=1001, attempt=1)
 
@@ -120,11 +117,8 @@ def a_job_is_not_as_it_ended(history: History) -> History:
     return _job(history, story.FAILS, state="failed", kind="error", result=None)
 
 
-# ── S5: transitions ──
-
-
 def a_job_went_from_scheduled_to_running(history: History) -> History:
-    return _moves(
+    return moves(
         history,
         lambda move: move.job == story.DELAYED and move.place == "ready",
         place="scheduled",
@@ -135,15 +129,12 @@ def a_job_left_for_nowhere(history: History) -> History:
     return _late(history, story.WRITES, "ready", "out", attempt=0)
 
 
-# ── S6: run numbers ──
-
-
 def a_run_number_went_back(history: History) -> History:
-    return _moves(history, lambda move: move.run == 1007, run=900)
+    return moves(history, lambda move: move.run == 1007, run=900)
 
 
 def a_run_number_was_used_by_two_jobs(history: History) -> History:
-    return _moves(history, lambda move: move.run == 1005, run=1001)
+    return moves(history, lambda move: move.run == 1005, run=1001)
 
 
 def two_runs_of_a_job_at_once(history: History) -> History:
@@ -153,9 +144,6 @@ def two_runs_of_a_job_at_once(history: History) -> History:
         if not (move.job == story.RESCUED and (move.run == 1006 and move.verb == "out"))
     ]
     return replace(history, moves=tuple(kept))
-
-
-# ── S7: the fence ──
 
 
 def a_zombie_was_believed(history: History) -> History:
@@ -181,9 +169,6 @@ def a_job_succeeded_by_a_run_that_was_not_its_last(history: History) -> History:
     return _job(history, story.RESCUED, run=1006)
 
 
-# ── S8: effects ──
-
-
 def an_effect_happened_twice(history: History) -> History:
     return replace(history, effects=(*history.effects, *history.effects))
 
@@ -204,9 +189,6 @@ def a_child_was_published_twice(history: History) -> History:
     return replace(history, jobs=(*history.jobs, replace(_job_of(history, story.CHILD), id=94)))
 
 
-# ── S9: executions ──
-
-
 def a_run_was_executed_twice(history: History) -> History:
     return replace(history, executions=(*history.executions, replace(history.executions[0], began=2.1)))
 
@@ -221,9 +203,6 @@ def a_run_was_told_another_attempt(history: History) -> History:
     return replace(history, executions=(first, *history.executions[1:]))
 
 
-# ── S10: overtime ──
-
-
 def a_run_went_on_after_its_lease(history: History) -> History:
     ended = {1006: {"ended": 29.0, "how": "returned"}}
     executions = tuple(replace(one, **ended.get(one.run, {})) for one in history.executions)
@@ -236,14 +215,11 @@ def two_executions_of_a_job_overlapped(history: History) -> History:
     return replace(history, executions=executions)
 
 
-# ── S11: attempts ──
-
-
 def a_rescue_cost_an_attempt(history: History) -> History:
-    history = _moves(
+    history = moves(
         history, lambda move: move.job == story.RESCUED and move.place == "ready" and move.at > 20, attempt=1
     )
-    return _moves(history, lambda move: move.run == 1007, attempt=2)
+    return moves(history, lambda move: move.run == 1007, attempt=2)
 
 
 def a_job_made_too_many_attempts(history: History) -> History:
@@ -251,7 +227,7 @@ def a_job_made_too_many_attempts(history: History) -> History:
 
 
 def a_failure_cost_no_attempt(history: History) -> History:
-    return _moves(
+    return moves(
         history,
         lambda move: move.job == story.FAILS and move.at in (3.2, 3.5) and move.place != "running",
         attempt=0,
@@ -265,9 +241,6 @@ def a_bystander_failed_for_the_deaths_of_workers(history: History) -> History:
 def a_run_that_never_began_timed_out(history: History) -> History:
     executions = tuple(one for one in history.executions if one.run != 1002)
     return replace(history, executions=executions)
-
-
-# ── S14: keys ──
 
 
 def a_key_belongs_to_two_jobs(history: History) -> History:
@@ -286,11 +259,8 @@ def an_answer_named_another_job(history: History) -> History:
     return replace(history, publications=calls)
 
 
-# ── S19: too early ──
-
-
 def a_job_became_ready_before_it_was_due(history: History) -> History:
-    return _moves(history, lambda move: move.job == story.DELAYED and move.place == "scheduled", due=11.0)
+    return moves(history, lambda move: move.job == story.DELAYED and move.place == "scheduled", due=11.0)
 
 
 def a_cancelled_job_started(history: History) -> History:
@@ -304,9 +274,6 @@ def a_cancel_was_answered_and_forgotten(history: History) -> History:
 
 def a_paused_queue_was_served(history: History) -> History:
     return replace(history, pauses=(Pause("mail", 1.5, 2.5),))
-
-
-# ── S20: conservation ──
 
 
 def fsck_found_something(history: History) -> History:
@@ -325,9 +292,6 @@ def a_job_was_deleted_by_nobody(history: History) -> History:
     return replace(history, jobs=tuple(job for job in history.jobs if job.id != story.CANCELLED))
 
 
-# ── S21: fidelity ──
-
-
 def arguments_were_changed(history: History) -> History:
     return _job(history, story.WRITES, digest="other")
 
@@ -339,61 +303,6 @@ def a_task_was_given_other_arguments(history: History) -> History:
 
 def the_result_of_another_run_was_kept(history: History) -> History:
     return _job(history, story.RESCUED, result={"token": "t6", "run": 1006})
-
-
-# ── S22, S23: what is left ──
-
-
-def a_lock_is_left(history: History) -> History:
-    return replace(history, remains=Remains(counts={"advisory locks": 1}, drained=4.0))
-
-
-def a_worker_ended_by_itself(history: History) -> History:
-    return replace(history, exits=(*history.exits, Exit("worker-3", 104, 0.0, 1e15, 33.0, 1, None)))
-
-
-def a_worker_never_ended(history: History) -> History:
-    return replace(history, exits=(*history.exits, Exit("worker-3", 104, 0.0, 33.0, 60.0, -9, "hung")))
-
-
-def a_worker_ended_badly(history: History) -> History:
-    return replace(history, exits=(*history.exits, Exit("worker-3", 104, 0.0, 33.0, 34.0, 1, "closed")))
-
-
-def a_child_died_by_itself(history: History) -> History:
-    return replace(history, remains=replace(history.remains, deaths=(777,)))
-
-
-def a_log_holds_a_traceback(history: History) -> History:
-    return replace(history, remains=replace(history.remains, complaints=("worker-1: Traceback",)))
-
-
-# ── L: too late ──
-
-
-def a_rescue_came_late(history: History) -> History:
-    return _moves(history, lambda move: move.job == story.RESCUED and move.at == 22.0, at=26.0)
-
-
-def the_first_completion_came_late(history: History) -> History:
-    return _moves(history, lambda move: move.at in (31.2, 31.4), at=35.0)
-
-
-def an_idle_worker_slept_on(history: History) -> History:
-    return replace(history, probes=(Probe("p1", 0.4), Probe("p2", 5.0), Probe("p3", 0.01)))
-
-
-def the_backlog_did_not_drain(history: History) -> History:
-    return replace(history, remains=replace(history.remains, drained=None))
-
-
-def the_backlog_drained_slowly(history: History) -> History:
-    return replace(history, remains=replace(history.remains, drained=55.0))
-
-
-def a_worker_took_long_to_end(history: History) -> History:
-    slow = replace(history.exits[1], began=50.0)
-    return replace(history, exits=(history.exits[0], slow))
 
 
 FORGERIES: dict[str, list[Forge]] = {

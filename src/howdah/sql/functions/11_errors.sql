@@ -66,7 +66,6 @@ comment on function howdah.wrong_state is 'Raise JB004: the job''s state does no
 create or replace function howdah.require_read_committed(i_function text)
     returns void
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 begin
     if current_setting('transaction_isolation') in ('repeatable read', 'serializable') then

@@ -7,7 +7,6 @@
 create or replace function howdah.ring(i_queues text[])
     returns void
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 begin
     if exists (select from howdah.sleeper s where i_queues is null or s.queues is null or s.queues && i_queues)
@@ -28,7 +27,6 @@ create or replace function howdah.publishers_in_flight()
     returns text[]
     language sql
     volatile
-    set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(array_agg(l.virtualtransaction), '{}')
       from pg_locks l
@@ -47,7 +45,6 @@ comment on function howdah.publishers_in_flight is 'Virtual transactions that ho
 create or replace function howdah.be_in_flight()
     returns void
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform nextval('howdah.position_seq');

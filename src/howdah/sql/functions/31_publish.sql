@@ -12,8 +12,6 @@
 create or replace function howdah.publish_bodies(i_like howdah.publication, i_bodies jsonb[])
     returns bigint[]
     language plpgsql
-    security definer
-    set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_now        constant timestamptz := howdah.now();

@@ -11,7 +11,6 @@ create or replace function howdah.new_lanes()
     returns table (queue text, priority smallint)
     language plpgsql
     stable
-    set search_path = pg_catalog, pg_temp
     set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
@@ -69,7 +68,6 @@ create or replace function howdah.claim(
     returns setof howdah.claimed
     language plpgsql
     volatile
-    set search_path = pg_catalog, pg_temp
 as $$
 begin
     return query

@@ -18,7 +18,6 @@ comment on function howdah.storable is 'Whether a result is within its limit.';
 create or replace function howdah.accept_successes(i_outcomes jsonb, i_now timestamptz)
     returns bigint[]
     language plpgsql
-    set search_path = pg_catalog, pg_temp
     set enable_hashjoin = on
 as $$
 declare
@@ -61,7 +60,6 @@ comment on function howdah.accept_successes is 'Record the successes of a batch;
 create or replace function howdah.accept_other(i_outcome jsonb, i_run howdah.running, i_now timestamptz)
     returns void
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_verb constant text := i_outcome ->> 2;
@@ -105,7 +103,6 @@ comment on function howdah.accept_other is 'Record one outcome that is not a suc
 create or replace function howdah.accept(
     i_outcomes jsonb, i_now timestamptz, out lost bigint[], out later bigint[])
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_taken   bigint[] := howdah.accept_successes(i_outcomes, i_now);
@@ -152,7 +149,6 @@ create or replace function howdah.sleep(
     i_worker_id bigint, i_queues text[], i_in_flight text[], i_now timestamptz)
     returns boolean
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_left text[];
@@ -179,7 +175,6 @@ comment on function howdah.sleep is 'Declare a worker asleep; true when no earli
 create or replace function howdah.time_to_discover()
     returns boolean
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 begin
     if howdah.milliseconds() - (select s.last_value from howdah.last_discovery s) between 0 and 999 then
@@ -199,7 +194,6 @@ comment on function howdah.time_to_discover is 'True once a second.';
 create or replace function howdah.look(
     i_worker howdah.worker, i_num integer, i_discover boolean, i_now timestamptz, out list text, out count bigint)
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 begin
     -- built as text: names are free of quotes by rule, and a document is never parsed again

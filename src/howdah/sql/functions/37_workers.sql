@@ -6,7 +6,6 @@
 create or replace function howdah.hold_worker(i_worker_id bigint)
     returns howdah.worker
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_worker howdah.worker;

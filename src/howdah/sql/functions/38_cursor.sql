@@ -8,7 +8,6 @@
 create or replace function howdah.tick(i_milliseconds integer)
     returns void
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_now constant timestamptz := howdah.now();
@@ -33,7 +32,6 @@ comment on function howdah.tick is 'Promote what is due and move the floors, unl
 create or replace function howdah.hold_cursor()
     returns boolean
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform from howdah.settle s for update skip locked;
@@ -50,7 +48,6 @@ comment on function howdah.hold_cursor is 'Try to lock the claim cursor.';
 create or replace function howdah.advance_cursor()
     returns void
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_now       constant timestamptz := clock_timestamp();     -- real time: how long transactions really stay open
@@ -99,7 +96,6 @@ comment on function howdah.advance_cursor is 'One step of the claim cursor.';
 create or replace function howdah.move_floors(i_settled bigint, i_now timestamptz)
     returns void
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 begin
     update howdah.lane l
@@ -124,7 +120,6 @@ comment on function howdah.move_floors is 'Move the floors of the lanes.';
 create or replace function howdah.fill_holes(i_in_flight text[], i_now timestamptz)
     returns void
     language plpgsql
-    set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_hole   howdah.hole;

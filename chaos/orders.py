@@ -1,0 +1,130 @@
+"""What publishers publish, drawn from a seed: pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import random
+
+# Queues of the workers; the consumer serves `plain`.
+QUEUES = ("default", "mail", "bulk")
+PLAIN = "plain"
+# Tasks whose jobs legitimately wait when a run ends.
+WAITING = {"far": "scheduled", "nobody_knows": "blocked"}
+
+# Tasks that no worker has registered.
+UNKNOWN = frozenset({"by_hand", "far", "nobody_knows"})
+
+_PAYLOADS: tuple[Any, ...] = (
+    None,
+    "ключ \u2028 \U0001f418",
+    {"nested": [1, 2.5, None, True, {"deep": "\\u0000"}], "": "empty"},
+    [0, -1, 2**53, 0.1],
+    "x" * 5000,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One job to publish: how it is done, and which states it may end in.
+
+    `mode`: plain, sync, many, transaction, rollback. `keyed`: published with a key, and again until answered.
+    `cancel_after`: seconds after which it is cancelled.
+    """
+
+    task: str
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    mode: str = "plain"
+    keyed: bool = False
+    twice: bool = False
+    cancel_after: float | None = None
+    expect: tuple[str, ...] = ("succeeded",)
+
+
+def draw_order(draw: random.Random) -> Order:
+    """Return the next order."""
+    (kind,) = draw.choices([kind for kind, _ in _KINDS], [weight for _, weight in _KINDS])
+    task, kwargs, options, expect = kind(draw)
+    if task not in WAITING and "queue" not in options:
+        options["queue"] = draw.choice(QUEUES)
+    if draw.random() < 0.3:
+        options["priority"] = draw.randint(-2, 2)
+    if "delay" not in options and draw.random() < 0.15:
+        options["delay"] = round(draw.uniform(0.05, 1.5), 2)
+    mode = draw.choices(("plain", "sync", "many", "transaction", "rollback"), (10, 2, 3, 4, 1))[0]
+    if task in UNKNOWN and mode == "many":
+        mode = "plain"
+    keyed = mode in ("plain", "sync") and draw.random() < 0.4
+    cancel = round(draw.uniform(0, 0.5), 2) if task not in WAITING and draw.random() < 0.06 else None
+    twice = keyed and draw.random() < 0.2
+    return Order(task, kwargs, options, mode, keyed, twice, cancel, expect)
+
+
+_Drawn = tuple[str, dict[str, Any], dict[str, Any], tuple[str, ...]]
+_SUCCEEDS = ("succeeded",)
+
+
+def _quick(draw: random.Random) -> _Drawn:
+    task = draw.choice(("quick", "quick_in_thread"))
+    return task, {"payload": draw.choice(_PAYLOADS)}, {}, _SUCCEEDS
+
+
+def _naps(draw: random.Random) -> _Drawn:
+    seconds = round(draw.choice((draw.uniform(0.01, 0.2), draw.uniform(0.2, 1.5))), 3)
+    return draw.choice(("naps", "naps", "naps_in_thread")), {"seconds": seconds}, {}, _SUCCEEDS
+
+
+def _lingers(draw: random.Random) -> _Drawn:
+    return "naps", {"seconds": round(draw.uniform(4, 6), 1)}, {}, _SUCCEEDS
+
+
+def _writes(draw: random.Random) -> _Drawn:
+    kwargs: dict[str, Any] = {"seconds": round(draw.choice((0.0, draw.uniform(0, 0.4))), 3)}
+    options: dict[str, Any] = {}
+    expect = _SUCCEEDS
+    if draw.random() < 0.2:
+        kwargs["failures"] = draw.randint(1, 2)
+        if draw.random() < 0.5:
+            options["max_retries"] = kwargs["failures"] - 1
+            expect = ("failed",)
+    return draw.choice(("writes", "writes_in_thread")), kwargs, options, expect
+
+
+def _fails(draw: random.Random) -> _Drawn:
+    failures, retries = draw.randint(1, 3), draw.randint(0, 3)
+    expect = _SUCCEEDS if failures <= retries else ("failed",)
+    return "fails", {"failures": failures}, {"max_retries": retries}, expect
+
+
+def _plain(draw: random.Random) -> _Drawn:
+    # The consumer nacks, abandons and puts off what it likes, so that either end is right.
+    options = {"queue": PLAIN, "timeout": 1.5, "max_retries": 5, "backoff": [0.1]}
+    return "by_hand", {"payload": draw.choice(_PAYLOADS)}, options, ("succeeded", "failed")
+
+
+def _named(task: str, expect: tuple[str, ...] = _SUCCEEDS, **options: Any) -> Any:
+    def drawn(draw: random.Random) -> _Drawn:
+        return task, {}, dict(options), expect
+
+    return drawn
+
+
+_KINDS: list[tuple[Any, float]] = [
+    (_quick, 30),
+    (_naps, 18),
+    (_lingers, 0.7),
+    (_writes, 22),
+    (_fails, 6),
+    (_plain, 10),
+    (_named("spawns"), 6),
+    (_named("snoozes"), 4),
+    (_named("asks_again"), 3),
+    (_named("withdraws", ("cancelled",)), 2),
+    (_named("overruns", ("failed",)), 2),
+    (_named("overruns_in_thread", ("failed",)), 1),
+    (_named("far", ("scheduled",), delay=86400), 0.5),
+    (_named("nobody_knows", ("blocked", "ready")), 0.5),
+]

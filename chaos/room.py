@@ -1,0 +1,56 @@
+"""A small disk in memory for the server's data, which a test can fill. Needs root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+_MEGABYTES = 400
+_STEPS = (1 << 22, 1 << 12, 1)
+
+
+class Room:
+    """A folder for data; `lacks` says why it cannot be filled, None when it can."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="howdah-chaos-", dir="/tmp"))
+        self.folder.chmod(0o755)
+        self.lacks: str | None = self._mount()
+
+    def _mount(self) -> str | None:
+        if os.geteuid() != 0:
+            return "a full disk needs root, to mount a small one"
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={_MEGABYTES}m,mode=755", "howdah-chaos", self.folder],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return None if done.returncode == 0 else f"no tmpfs can be mounted: {done.stderr.strip()}"
+
+    def fill(self) -> int:
+        """Leave no room; return how many bytes that took."""
+        for size in _STEPS:
+            block = bytes(size)
+            with suppress(OSError), open(self._ballast, "ab", buffering=0) as file:
+                while file.write(block) == size:
+                    pass
+        return self._ballast.stat().st_size
+
+    def free(self) -> None:
+        """Give the room back."""
+        self._ballast.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Remove it all."""
+        if self.lacks is None:
+            subprocess.run(["umount", "-l", self.folder], capture_output=True, check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _ballast(self) -> Path:
+        return self.folder / "ballast"
