@@ -71,13 +71,19 @@ def run_worker(
 
     `migrated`: create or upgrade the schemas first. Raises a HowdahError when it cannot start.
     """
+    import atexit
     import logging
+    from functools import partial
 
     from howdah.settings import load_settings
     from howdah.worker import Supervisor, Worker, WorkerOptions
     from howdah.worker.log import set_up_logging
-    from howdah.worker.restart import run_anew
+    from howdah.worker.restart import heed_from_here, run_anew
+    from howdah.worker.signals import Signals, ignore_signals
 
+    signals = Signals(ends=True)
+    heed_from_here(signals)
+    atexit.register(ignore_signals)
     level = logging.DEBUG if verbose else logging.INFO
     set_up_logging(level)
     settings = load_settings(app=app_path, queues=queues, allow=allow or None, **given)
@@ -98,7 +104,7 @@ def run_worker(
         if migrated:
             _migrate(app.database.dsn())
         if settings.processes == 1 and not reload:
-            return Worker(app, chosen, on_restart=run_anew).main()
+            return Worker(app, chosen, on_restart=partial(run_anew, signals)).main()
         found = app.database.dsn()
         return Supervisor(
             found, settings.processes, chosen, app=settings.app, imports=settings.imports, log_level=level

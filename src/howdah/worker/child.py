@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import msgspec
 
@@ -60,7 +61,8 @@ def _app(orders: ChildOrders) -> Howdah:
 
 
 def _tell(report: int, worker_id: int) -> None:
-    os.write(report, b"%d\n" % worker_id)
+    with suppress(OSError):  # the parent has died, and we are about to end
+        os.write(report, b"%d\n" % worker_id)
 
 
 def _first_line(pipe: int) -> bytes:

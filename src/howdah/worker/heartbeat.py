@@ -57,7 +57,7 @@ class Heartbeat:
         self._worker_thread = threading.get_ident()
         self._thread = threading.Thread(target=self._main, name="howdah-heartbeat", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Event | None = None
         self._started = threading.Event()
         self._warned_at = 0.0
@@ -67,11 +67,12 @@ class Heartbeat:
         self._thread.start()
         self._started.wait(10)
 
-    async def stop(self) -> None:
-        """Stop beating, and wait for the thread."""
-        self._stopping = True
-        self.beat()
-        await asyncio.to_thread(self._thread.join, 5)
+    async def stop(self, seconds: float) -> None:
+        """Stop beating, also in the middle of a call, and wait for the thread, at most for so long."""
+        if self._loop is not None and self._task is not None:
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._task.cancel)
+        await asyncio.to_thread(self._thread.join, seconds)
 
     def beat(self) -> None:
         """Beat now: there is something to learn."""
@@ -83,17 +84,19 @@ class Heartbeat:
 
     def _main(self) -> None:
         try:
-            asyncio.run(self._beat())
+            with suppress(asyncio.CancelledError):  # it was stopped
+                asyncio.run(self._beat())
         except Exception:
             logger.exception("the heartbeat ended: the lease will be lost")
 
     async def _beat(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
         wake = self._wake = asyncio.Event()
         self._started.set()
         line, waiting = self._make_line(), Waiting(longest=self._every)
         try:
-            while not self._stopping:
+            while True:
                 wake.clear()
                 pause = self._every if await self._one(line) else waiting.next()
                 self._watch_the_loop()
@@ -103,7 +106,7 @@ class Heartbeat:
                 except TimeoutError:
                     pass
         finally:
-            await line.close()
+            line.drop()
 
     async def _one(self, line: Line) -> bool:
         worker_id = self._registration.worker_id
@@ -132,8 +135,9 @@ class Heartbeat:
 
     def _watch_the_loop(self) -> None:
         now = time.monotonic()
-        blocked = now - self._runner.looked_at
-        if self._runner.looked_at == 0.0 or blocked < max(_BLOCKED, self._every):
+        looked_at = self._runner.looked_at
+        blocked = now - looked_at
+        if looked_at == 0.0 or blocked < max(_BLOCKED, self._every):
             return
         if now < self._warned_at + 10:
             return

@@ -81,7 +81,7 @@ class Pipeline:
     def stop(self) -> None:
         """Claim no more, give back what has not started, hand in what runs; then `run` returns."""
         self._stopping = True
-        self._runner.release_waiting()
+        self._runner.drain()
         self._wake()
 
     def declared_dead(self, worker_id: int) -> None:
@@ -171,7 +171,7 @@ class Pipeline:
         try:
             answer = await line.execute(calls.exchange(worker_id, handed, wanted, sleep=sleep))
         except WorkerUnknown:
-            await self._registration.renew(worker_id, self._forget)
+            await self._start_over(worker_id)
         except DatabaseUnavailable as error:
             if is_momentary(error):
                 await self._again_soon(handed)
@@ -213,8 +213,6 @@ class Pipeline:
             self._empty = len(answer.jobs) < min(wanted, self._options.concurrency)
         if answer.jobs:
             self._runner.feed(answer.jobs)
-            if self._stopping:
-                self._runner.release_waiting()
             self._changed.set()
 
     def _hand_in_later(self, handed: Sequence[Outcome], run_ids: set[int]) -> None:
@@ -229,6 +227,14 @@ class Pipeline:
             self._changed.set()
 
         asyncio.get_running_loop().call_later(_LATER, again)
+
+    async def _start_over(self, unknown: int) -> None:
+        """Drop what belonged to a number that the database does not know; register anew unless stopping."""
+        if self._stopping:
+            logger.warning("worker %s was declared dead while it was stopping", unknown)
+            self._forget()
+        else:
+            await self._registration.renew(unknown, self._forget)
 
     def _forget(self) -> None:
         self._runner.forget()
@@ -262,7 +268,7 @@ class Pipeline:
                 await self._after_failure(handed[position:], unavailable.message)
                 return
             except WorkerUnknown:
-                await self._registration.renew(worker_id, self._forget)
+                await self._start_over(worker_id)
                 return
             except HowdahError as refused:
                 # Its lease ends like that of a lost run, and the job is run again.
@@ -289,7 +295,7 @@ class Pipeline:
         try:
             back = await line.execute(calls.reconcile(worker_id, sorted(held)))
         except WorkerUnknown:
-            await self._registration.renew(worker_id, self._forget)
+            await self._start_over(worker_id)
         except DatabaseUnavailable as error:
             if is_momentary(error):
                 await self._again_soon(())

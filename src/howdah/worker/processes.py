@@ -21,7 +21,7 @@ from howdah.worker.log import logger
 from howdah.worker.options import WorkerOptions
 from howdah.worker.reload import RELOAD
 from howdah.worker.restart import RESTART
-from howdah.worker.signals import heeding_signals
+from howdah.worker.signals import heeding_signals, noting_signals
 from howdah.worker.waiting import Waiting
 from howdah.worker.worker import new_event_loop
 
@@ -78,7 +78,7 @@ class Supervisor:
 
     def main(self) -> int:
         """Run, and return the exit code: 0, or 1 when the workers cannot start."""
-        with asyncio.Runner(loop_factory=new_event_loop()) as runner:
+        with noting_signals(), asyncio.Runner(loop_factory=new_event_loop()) as runner:
             return runner.run(self._heeding_signals())
 
     async def run(self) -> int:

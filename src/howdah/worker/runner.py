@@ -35,6 +35,8 @@ _LOOK = 0.05
 _PATIENCE = 5.0
 # When no job could start for this long, the jobs that wait here are given back.
 _STALLED = 0.5
+# And when the first of them has waited for this long: the database counts the timeout since the claim.
+_LONGEST_WAIT = 1.0
 
 
 class Run:
@@ -89,6 +91,10 @@ class Runner:
         self.duration: float | None = None
         self.looked_at: float = 0.0
         self._last_start = 0.0
+        # When the jobs came that wait, and how many had come by then: one entry for each answer.
+        self._arrivals: deque[tuple[float, int]] = deque()
+        self._fed = 0
+        self._draining = False
         # Not the loop's own clock: uvloop's stands still while a task runs.
         self._clock = time.monotonic
         self._create_task = asyncio.get_running_loop().create_task
@@ -139,14 +145,25 @@ class Runner:
     # ── What others ask for ──
 
     def feed(self, jobs: Sequence[ClaimedJob]) -> None:
-        """Take in claimed jobs and start as many as there are slots."""
+        """Take in claimed jobs and start as many as there are slots; while draining, give them back."""
+        now = self._clock()
         if not self.waiting:
-            self._last_start = self._clock()
+            self._last_start = now
+            self._arrivals.clear()
         self.waiting.extend(jobs)
-        self._start_more()
+        self._fed += len(jobs)
+        self._arrivals.append((now, self._fed))
+        if self._draining:
+            self._release_waiting()
+        else:
+            self._start_more()
 
-    def release_waiting(self) -> None:
-        """Give back what has not started."""
+    def drain(self) -> None:
+        """Start nothing from now on: give back what waits, and what still comes."""
+        self._draining = True
+        self._release_waiting()
+
+    def _release_waiting(self) -> None:
         while self.waiting:
             self._report(outcomes.released(self.waiting.popleft()))
 
@@ -171,19 +188,25 @@ class Runner:
 
     async def watch(self) -> None:
         """Look after the clock, until cancelled: timeouts, runs that do not end, jobs that cannot start."""
-        while True:
-            now = self.looked_at = self._clock()
-            for run in list(self.runs.values()):
-                if run.ending:
-                    continue
-                if run.stop is None and now >= run.deadline:
-                    self._stop(run, "timeout")
-                elif run.stop is not None and not run.reported and now >= run.stopped_at + _PATIENCE:
-                    self._abandon(run)
-            if self.waiting and now >= self._last_start + _STALLED:
-                self.duration = 1.0  # so that no more are claimed than can start
-                self.release_waiting()
-            await asyncio.sleep(_LOOK)
+        try:
+            while True:
+                self._look()
+                await asyncio.sleep(_LOOK)
+        finally:
+            self.looked_at = 0.0  # nobody looks any more, but the loop is not blocked
+
+    def _look(self) -> None:
+        now = self.looked_at = self._clock()
+        for run in list(self.runs.values()):
+            if run.ending:
+                continue
+            if run.stop is None and now >= run.deadline:
+                self._stop(run, "timeout")
+            elif run.stop is not None and not run.reported and now >= run.stopped_at + _PATIENCE:
+                self._abandon(run)
+        if self.waiting and (now >= self._last_start + _STALLED or now >= self._oldest() + _LONGEST_WAIT):
+            self.duration = 1.0  # so that no more are claimed than can start
+            self._release_waiting()
 
     def close(self) -> None:
         """Let the threads end."""
@@ -194,6 +217,13 @@ class Runner:
     def _slot_freed(self) -> None:
         self._start_more()
         self._on_change()
+
+    def _oldest(self) -> float:
+        """Return when the first of the waiting jobs came; they leave in the order in which they came."""
+        gone = self._fed - len(self.waiting)
+        while self._arrivals[0][1] <= gone:
+            self._arrivals.popleft()
+        return self._arrivals[0][0]
 
     def _start_more(self) -> None:
         waiting = self.waiting

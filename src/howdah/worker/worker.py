@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import sys
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from howdah.drivers.pool import Pool
@@ -25,7 +27,7 @@ from howdah.worker.registration import Registration
 from howdah.worker.reload import RELOAD, Watch, imported_files
 from howdah.worker.restart import RESTART, worn_out
 from howdah.worker.runner import Runner
-from howdah.worker.signals import heeding_signals
+from howdah.worker.signals import heeding_signals, noting_signals
 from howdah.worker.surroundings import WorkerBacking
 
 if TYPE_CHECKING:
@@ -36,8 +38,12 @@ if TYPE_CHECKING:
 __all__ = ["Worker", "new_event_loop"]
 
 _TOTALS_EVERY = 10.0
-# Seconds that handing in may take once the running jobs have been cancelled.
-_LAST_WORDS = 0.8
+# Seconds that handing in may take once the running jobs have been cancelled, and all that follows it.
+_LAST_WORDS = 0.6
+_LAST_STEPS = 0.25
+# Seconds that all that follows may take when nothing presses, and that each step of it gets at least.
+_AT_LEISURE = 2.0
+_MOMENT = 0.05
 _EXCHANGES_UNDER_WAY = 2
 # What running jobs get when a source has changed: somebody is waiting.
 _RELOAD_GRACE = 2.0
@@ -76,8 +82,10 @@ class Worker:
         self._runner: Runner | None = None
         self._starting: asyncio.Future[None] | None = None
         self._running: asyncio.Task[None] | None = None
+        self._closing: asyncio.Future[None] | None = None
         self._lines: list[Line] = []
         self._stop_wanted = False
+        self._end_by = math.inf
         self.exit_code: int = 0
 
     @property
@@ -96,11 +104,13 @@ class Worker:
         The code is 75 when too many threads were stuck: start it anew. Raises a `HowdahError` when it cannot
         start.
         """
-        with asyncio.Runner(loop_factory=new_event_loop()) as runner:
+        with noting_signals() as signals, asyncio.Runner(loop_factory=new_event_loop()) as runner:
             runner.run(self._heeding_signals())
-            if self.exit_code == RESTART and self._on_restart is not None:
+            if self.exit_code == RESTART and self._on_restart is not None and not signals.received:
                 self.app.database.release()
                 self._on_restart()
+            if signals.received:
+                self.exit_code = 0  # whoever told it to end does not want a new one
             if self.stuck:
                 # The loop would wait for them for ever.
                 logger.warning("%s tasks do not end: leaving them behind", self.stuck)
@@ -121,8 +131,9 @@ class Worker:
             async with resources_of(self.app.lifespans) as resources:
                 await self._register_and_work(dsn, self._backing(dsn, resources))
         finally:
-            for line in self._lines:
-                await line.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._left()):
+                    await asyncio.gather(*(line.close() for line in self._lines))
 
     def stop(self) -> None:
         """End gently: no new jobs, `grace` seconds for the running ones, then they are given back."""
@@ -131,6 +142,7 @@ class Worker:
             self._starting.cancel()
         if self._pipeline is not None and not self._pipeline.stopping:
             self._pipeline.stop()
+            self._end_within(self.options.grace)
             self._later(self.options.grace, self.stop_now)
 
     def stop_now(self) -> None:
@@ -138,6 +150,7 @@ class Worker:
         self.stop()
         if self._runner is not None and self._running is not None:
             self._runner.stop_all("shutdown")
+            self._end_within(0)
             self._later(_LAST_WORDS, self._running.cancel)
 
     # ── In order ──
@@ -165,10 +178,13 @@ class Worker:
             await self._work(dsn, runner, registration, pipeline, doorbell, backing)
         finally:
             await self._leave(runner, registration)
-            await backing.close()
+            await self._close(backing)
 
     async def _registered(self, registration: Registration) -> bool:
         """Register; False when it was told to stop before the database was there."""
+        if self._stop_wanted:
+            logger.info("stopped before it could register")
+            return False
         self._starting = asyncio.ensure_future(registration.register())
         try:
             await self._starting
@@ -219,7 +235,8 @@ class Worker:
                 for service in around:
                     service.cancel()
         finally:
-            await heartbeat.stop()
+            self._end_by = max(self._end_by, asyncio.get_running_loop().time() + _LAST_STEPS)
+            await heartbeat.stop(self._left())
 
     async def _until_drained(self, pipeline: Pipeline) -> None:
         try:
@@ -234,11 +251,18 @@ class Worker:
         self.stuck = runner.unended
         runner.close()
         try:
-            async with asyncio.timeout(_LAST_WORDS):
+            async with asyncio.timeout(self._left()):
                 await registration.leave()
         except (HowdahError, TimeoutError) as error:
             logger.warning("worker %s could not sign off: %s", registration.worker_id, error)
         logger.info("worker %s stopped: %s", registration.worker_id, totals_line(runner.totals, 0))
+
+    async def _close(self, backing: WorkerBacking) -> None:
+        # Not cancelled when it takes too long: it goes on killing processes for as long as the loop lives.
+        closing = self._closing = asyncio.ensure_future(backing.close())
+        await asyncio.wait([closing], timeout=self._left())
+        if closing.done():
+            closing.result()
 
     # ── Beside ──
 
@@ -276,6 +300,14 @@ class Worker:
         )
         self.exit_code = RESTART
         self.stop()
+
+    def _left(self) -> float:
+        """Return the seconds until the end must have come; each of the last steps gets a moment."""
+        return min(max(_MOMENT, self._end_by - asyncio.get_running_loop().time()), _AT_LEISURE)
+
+    def _end_within(self, seconds: float) -> None:
+        ending = asyncio.get_running_loop().time() + seconds + _LAST_WORDS + _LAST_STEPS
+        self._end_by = min(self._end_by, ending)
 
     def _later(self, seconds: float, action: Callable[[], Any]) -> None:
         asyncio.get_running_loop().call_later(seconds, action)
