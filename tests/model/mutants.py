@@ -262,7 +262,7 @@ MUTANTS = [
         "select d.id, d.run_at, d.attempt from due d",
         quick=True,
     ),
-    Mutant("a delay is ignored", "31_publish", "when p.delay > 0 then", "when false then"),
+    Mutant("a delay is ignored", "12_input", "when i_delay > 0 then", "when false then"),
     Mutant("a ttl is ignored", "39_chores", "where e.expires_at <= i_now order", "where false order"),
     Mutant(
         "a ttl ends a job that has started", "39_chores", "if v_attempt = 0 then", "if v_attempt >= 0 then"
