@@ -16,7 +16,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check format model long chaos chaos-long bench-first setup clean
+.PHONY: help demo test check format model long chaos chaos-long bench bench-all bench-first setup clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
