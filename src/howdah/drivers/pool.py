@@ -88,5 +88,10 @@ class Pool:
         idle, self._idle = self._idle, []
         for connection in [*self._busy]:
             connection.terminate()
-        for connection in idle:
-            await connection.close()
+        try:
+            for connection in idle:
+                await connection.close()
+        finally:
+            for connection in idle:  # cut short
+                if not connection.closed:
+                    connection.terminate()

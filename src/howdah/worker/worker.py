@@ -134,6 +134,8 @@ class Worker:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._left()):
                     await asyncio.gather(*(line.close() for line in self._lines))
+            for line in self._lines:
+                line.drop()  # what the deadline cut short
 
     def stop(self) -> None:
         """End gently: no new jobs, `grace` seconds for the running ones, then they are given back."""

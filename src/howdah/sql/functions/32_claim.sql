@@ -68,6 +68,7 @@ create or replace function howdah.claim(
     returns setof howdah.claimed
     language plpgsql
     volatile
+    set enable_bitmapscan = off     -- it would collect a whole lane to find its first row
 as $$
 begin
     return query

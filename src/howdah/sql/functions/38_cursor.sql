@@ -96,6 +96,7 @@ comment on function howdah.advance_cursor is 'One step of the claim cursor.';
 create or replace function howdah.move_floors(i_settled bigint, i_now timestamptz)
     returns void
     language plpgsql
+    set enable_bitmapscan = off     -- it would collect a whole lane to find its first row
 as $$
 begin
     update howdah.lane l
