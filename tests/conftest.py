@@ -19,6 +19,8 @@ pytest_plugins = [
     "tests.fixtures.database",
     "tests.fixtures.sessions",
     "tests.fixtures.clock",
+    "tests.fixtures.pgbouncer",
+    "tests.fixtures.replica",
 ]
 
 

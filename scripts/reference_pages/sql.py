@@ -24,6 +24,7 @@ _GROUPS = {
         "delete",
         "pause_queue",
         "resume_queue",
+        "set_queue",
         "purge_queue",
         "prune",
         "maintain",

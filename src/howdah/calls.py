@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from howdah import json, rows
+from howdah import arguments, json, rows
 from howdah.json import Document
 
 if TYPE_CHECKING:
@@ -107,7 +107,10 @@ def consume(
     number: int = 1, *, topic: str | None = None, queues: Sequence[str] | None = None
 ) -> Call[list[JobRow]]:
     """Claim up to `number` jobs."""
-    return Call("consume", _given(num=number, topic=topic, queues=_names(queues)), rows.jobs, holds_json=True)
+    asked = _given(
+        num=arguments.whole(number, field="num"), topic=_text("topic", topic), queues=_names("queues", queues)
+    )
+    return Call("consume", asked, rows.jobs, holds_json=True)
 
 
 def ack(job_id: str, result: Document | None = None, *, run_id: int | None = None) -> Call[ChangedJob]:
@@ -155,7 +158,7 @@ def release(job_id: str, *, run_id: int | None = None) -> Call[ChangedJob]:
 
 def cancel(job_id: str, reason: str | None = None) -> Call[ChangedJob]:
     """Cancel a job, or ask its run to stop."""
-    return Call("cancel", _given(job_id=job_id, reason=reason), rows.changed)
+    return Call("cancel", _given(job_id=job_id, reason=_text("reason", reason)), rows.changed)
 
 
 def retry(job_id: str) -> Call[ChangedJob]:
@@ -176,6 +179,12 @@ def pause_queue(queue: str, reason: str | None = None) -> Call[None]:
 def resume_queue(queue: str) -> Call[None]:
     """Let the jobs of a queue start again."""
     return Call("resume_queue", _given(queue=queue), rows.nothing)
+
+
+def set_queue(queue: str, *, result_ttl: float | None = None, failure_ttl: float | None = None) -> Call[None]:
+    """Set how many seconds finished jobs of a queue are kept; -1: for ever; None: as before."""
+    named = _given(queue=queue, result_ttl=result_ttl, failure_ttl=failure_ttl)
+    return Call("set_queue", named, rows.nothing)
 
 
 def purge_queue(queue: str, limit: int | None = None) -> Call[int]:
@@ -219,7 +228,8 @@ def stats() -> Call[list[Statistic]]:
 
 def logs(job_id: str, after: int = 0, limit: int | None = None) -> Call[list[LogLine]]:
     """Read what a job's runs have logged, beyond line number `after`, oldest first."""
-    return Call("logs", _given(job_id=job_id, after=after or None, limit=limit), rows.log_lines)
+    beyond = arguments.whole(after, field="after", bits=64) or None
+    return Call("logs", _given(job_id=job_id, after=beyond, limit=limit), rows.log_lines)
 
 
 def list_queues() -> Call[list[dict[str, Any]]]:
@@ -239,12 +249,12 @@ def list_tasks() -> Call[list[dict[str, Any]]]:
 
 def unfinished(queues: Sequence[str] | None = None, topic: str | None = None) -> Call[int]:
     """Count the jobs that are ready or running anywhere."""
-    return Call("unfinished", _given(queues=_names(queues), topic=topic), rows.scalar)
+    return Call("unfinished", _given(queues=_names("queues", queues), topic=topic), rows.scalar)
 
 
 def left_over(queues: Sequence[str] | None = None, topic: str | None = None) -> Call[list[dict[str, Any]]]:
     """Count the unfinished jobs that no worker can start now, by reason."""
-    return Call("left_over", _given(queues=_names(queues), topic=topic), rows.mappings)
+    return Call("left_over", _given(queues=_names("queues", queues), topic=topic), rows.mappings)
 
 
 def version() -> Call[str | None]:
@@ -255,9 +265,9 @@ def version() -> Call[str | None]:
 # ── Housekeeping ──
 
 
-def maintain() -> Call[list[dict[str, Any]]]:
-    """Do what is due: promotions, rescues, expiries, ticks."""
-    return Call("maintain", {}, rows.mappings)
+def maintain(every: float | None = None) -> Call[list[dict[str, Any]]]:
+    """Do what is due: promote, rescue, expire, tick; nothing when that was done `every` seconds ago."""
+    return Call("maintain", _given(every=every), rows.mappings)
 
 
 def fsck() -> Call[list[dict[str, Any]]]:
@@ -289,9 +299,9 @@ def worker_started(
     arguments = _given(
         name=name,
         tasks=described,
-        queues=_names(queues),
+        queues=_names("queues", queues),
         topic=topic,
-        allow=_names(allow),
+        allow=_names("allow", allow),
         host=host,
         pid=pid,
         lease=lease,
@@ -307,6 +317,11 @@ def worker_stopped(worker_id: int, *, crashed: bool | None = None) -> Call[int]:
 def heartbeat(worker_id: int, run_ids: Sequence[int]) -> Call[list[Verdict]]:
     """Extend a worker's lease; learn which runs are lost or to be cancelled."""
     return Call("heartbeat", _given(worker_id=worker_id, run_ids=list(run_ids)), rows.verdicts)
+
+
+def session_started(worker_id: int, backend_pid: int) -> Call[bool]:
+    """Tie a worker's life to the session; false when a pooler lies between."""
+    return Call("session_started", {"i_worker_id": worker_id, "i_backend_pid": backend_pid}, rows.scalar)
 
 
 def run_died(job_id: str, run_id: int, error: str) -> Call[ChangedJob]:
@@ -328,14 +343,18 @@ _outcome_encoder = msgspec.json.Encoder()
 
 
 def exchange(
-    worker_id: int, outcomes: Sequence[Outcome], number: int, *, sleep: bool = False
+    worker_id: int, outcomes: Sequence[Outcome], number: int, *, sleep: bool = False, soon: bool = False
 ) -> Call[ExchangeAnswer]:
-    """Hand in outcomes and claim up to `number` jobs, in one transaction."""
-    arguments: dict[str, Any] = {"i_worker_id": worker_id, "i_num": number, "i_sleep": sleep}
+    """Hand in outcomes and claim up to `number` jobs, in one transaction; `soon` promises another look."""
+    arguments: dict[str, Any] = {"i_worker_id": worker_id, "i_num": number, "i_sleep": sleep, "i_soon": soon}
     if outcomes:
         arguments["i_outcomes"] = Document(_outcome_encoder.encode(outcomes).decode())
     return Call("exchange", arguments, rows.answer)
 
 
-def _names(names: Sequence[str] | None) -> list[str] | None:
-    return list(names) if names else None
+def _names(field: str, names: Sequence[str] | None) -> list[str] | None:
+    return None if names is None else arguments.names(names, field=field) or None
+
+
+def _text(field: str, value: str | None) -> str | None:
+    return None if value is None else arguments.text(value, field=field)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from howdah.errors import JobCancelled, JobExpired, JobFailed, JobSkipped
+from howdah import arguments
+from howdah.errors import InvalidInput, JobCancelled, JobExpired, JobFailed, JobSkipped
 from howdah.retry import seconds
 
 if TYPE_CHECKING:
@@ -26,13 +27,22 @@ def described(
     final: bool,
 ) -> dict[str, Any]:
     """Return the arguments of a nack. Raises `InvalidInput`."""
-    told: dict[str, Any] = {"scheduled_at": scheduled_at, "kind": kind, "final": final or None}
-    told["delay"] = None if delay is None else seconds(delay, field="delay")
+    told: dict[str, Any] = {
+        "scheduled_at": None
+        if scheduled_at is None
+        else arguments.moment(scheduled_at, field="scheduled_at"),
+        "kind": None if kind is None else arguments.text(kind, field="kind"),
+        "final": arguments.truth(final, field="final") or None,
+        "delay": None if delay is None else seconds(delay, field="delay"),
+    }
     if isinstance(error, BaseException):
         told["error"] = _storable("".join(_rendered(error, traceback.format_exception_only)).strip())
         told["traceback"] = _storable("".join(_rendered(error, traceback.format_exception)))
-    elif error is not None:
+    elif isinstance(error, str):
         told["traceback"] = _storable(error)
+    elif error is not None:
+        problem = f"error must be an exception or text, not {arguments.shown(error)}"
+        raise InvalidInput(problem, field="error")
     return told
 
 

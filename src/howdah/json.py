@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -123,6 +123,8 @@ def bodies(arguments: Sequence[Any]) -> Document:
     '[{"args":[1,2]},{"kwargs":{"a":1}}]'
     """
     encoded = []
+    if not isinstance(arguments, Iterable):
+        raise InvalidInput("arguments must be a sequence with one element for each job", field="arguments")
     for position, each in enumerate(arguments):
         try:
             body = {"args": each} if type(each) in _SEQUENCES else _named(each)

@@ -6,7 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, cast
 
-from howdah import sql
+from howdah import arguments, sql
 from howdah.errors import DatabaseUnavailable, HowdahError
 
 if TYPE_CHECKING:
@@ -134,9 +134,25 @@ def _connect(dsn: str) -> psycopg.Connection[Any]:
     import psycopg
 
     try:
-        return psycopg.connect(dsn, autocommit=True, application_name="howdah-migrate")
+        # Nothing prepared: a pooler would give the next statement to another session.
+        return psycopg.connect(
+            _leading_to_the_writer(dsn),
+            autocommit=True,
+            application_name="howdah-migrate",
+            prepare_threshold=None,
+        )
     except psycopg.Error as error:
         raise DatabaseUnavailable(_first_line(error)) from error
+
+
+def _leading_to_the_writer(dsn: str) -> str:
+    """Return the DSN, which of several hosts chooses the one that can be written to."""
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    given: dict[str, Any] = conninfo_to_dict(arguments.text(dsn, field="dsn"))
+    if "," not in str(given.get("hostaddr") or given.get("host") or ""):
+        return dsn
+    return make_conninfo(**{"target_session_attrs": "read-write", **given})
 
 
 def _first_line(error: Exception) -> str:

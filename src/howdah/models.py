@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from howdah import json
-from howdah.errors import InvalidInput
+from howdah import arguments, json
 from howdah.retry import Backoff, backoff_delays, seconds
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ class ClaimedJob(msgspec.Struct, array_like=True, gc=False):
     headers: dict[str, Any] | None
     meta: Any
     body: msgspec.Raw
+    # Its workers died with it so often that it must have a process of its own.
+    alone: bool = False
 
     @property
     def job_id(self) -> str:
@@ -63,9 +64,16 @@ class ExchangeAnswer(msgspec.Struct):
     lost: list[int] = []
     later: list[int] = []
     next: float | None = None
+    # Seconds until the next look of a worker that others wake.
+    nap: float | None = None
     holders: str | None = None
     asleep: bool = False
     settled: bool | None = None
+    alone: list[int] = []
+    # Which life of the server this is; another one after a crash or a failover.
+    life: int | None = None
+    # Length of the whole in characters, as it came.
+    size: int = 0
 
 
 # (job id, run id, word, …): see the functions of howdah.worker.outcomes.
@@ -230,32 +238,14 @@ _INTEGERS = frozenset({"max_retries", "priority"})
 def _option(name: str, value: Any) -> Any:
     if name in _DURATIONS:
         return seconds(value, field=name)
-    if name in _INTEGERS and (isinstance(value, bool) or not isinstance(value, int)):
-        raise InvalidInput(f"{name} must be a whole number, not {value!r}", field=name)
-    if name in _INTEGERS and not -(2**31) <= value < 2**31:
-        raise InvalidInput(f"{name} is out of range: {value!r}", field=name)
+    if name in _INTEGERS:
+        return arguments.whole(value, field=name)
     if name == "backoff":
         return backoff_delays(value)
     if name == "scheduled_at":
-        return _moment(value)
+        return arguments.moment(value, field=name)
     if name in ("queue", "key"):
-        return _text(name, value)
-    return value
-
-
-def _moment(value: Any) -> datetime.datetime:
-    if not isinstance(value, datetime.datetime) or value.tzinfo is None:
-        raise InvalidInput("scheduled_at must be a datetime with a time zone", field="scheduled_at")
-    return value
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise InvalidInput(f"{name} must be text, not {value!r}", field=name)
-    if "\x00" in value:
-        raise InvalidInput(f"{name} holds a NUL character, which PostgreSQL cannot store", field=name)
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise InvalidInput(f"{name} holds text with a lone surrogate", field=name)
+        return arguments.text(value, field=name)
     return value
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from howdah.arguments import shown
 from howdah.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def check_name(name: str, *, field: str = "task") -> str:
     """
     if not isinstance(name, str) or not _NAME.match(name):
         raise InvalidInput(
-            f"{field}: {name!r} is not a valid name", field=field, hint="1 to 200 letters, digits, _ . : or -"
+            f"{field}: {shown(name)} is not a valid name",
+            field=field,
+            hint="1 to 200 letters, digits, _ . : or -",
         )
     return name
 
@@ -40,7 +43,7 @@ def task_name(function: Callable[..., Any]) -> str:
     """
     name = getattr(function, "__qualname__", None)
     if not isinstance(name, str) or "<lambda>" in name:
-        raise InvalidInput(f"{function!r} has no name of its own", field="task", hint="give name=")
+        raise InvalidInput(f"{shown(function)} has no name of its own", field="task", hint="give name=")
     return check_name(f"{module_of(function)}.{name.replace('.<locals>', '')}")
 
 

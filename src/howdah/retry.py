@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from howdah.arguments import shown
 from howdah.errors import InvalidInput
 
 __all__ = ["Backoff", "Cancel", "Retry", "Snooze", "backoff_delays", "seconds"]
@@ -25,9 +27,12 @@ def seconds(value: float | timedelta, *, field: str) -> float:
     """
     if isinstance(value, timedelta):
         return value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InvalidInput(f"{field} must be seconds or a timedelta, not {value!r}", field=field)
-    return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with suppress(OverflowError):  # a whole number beyond all floats
+            number = float(value)
+            if math.isfinite(number):
+                return number
+    raise InvalidInput(f"{field} must be seconds or a timedelta, not {shown(value)}", field=field)
 
 
 def backoff_delays(backoff: Backoff, *, field: str = "backoff") -> list[float]:
@@ -40,14 +45,14 @@ def backoff_delays(backoff: Backoff, *, field: str = "backoff") -> list[float]:
     """
     if isinstance(backoff, int | float | timedelta):
         return [seconds(backoff, field=field)]
-    if isinstance(backoff, str) or not backoff:
+    if not isinstance(backoff, Iterable) or isinstance(backoff, str | bytes) or not backoff:
         raise InvalidInput(f"{field} must be a list of delays", field=field)
     return [seconds(delay, field=field) for delay in backoff]
 
 
 def _not_negative(owner: object, value: Any) -> None:
     if seconds(value, field="delay") < 0:
-        raise InvalidInput(f"{type(owner).__name__}: delay is negative: {value!r}", field="delay")
+        raise InvalidInput(f"{type(owner).__name__}: delay is negative: {shown(value)}", field="delay")
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,4 +123,12 @@ def answer(rows: Rows) -> ExchangeAnswer:
     """Return the answer of an exchange."""
     value = scalar(rows)
     # A caller's connection may have a JSON codec of its own.
-    return _answer_decoder.decode(value) if isinstance(value, str) else msgspec.convert(value, ExchangeAnswer)
+    if isinstance(value, str):
+        found = _answer_decoder.decode(value)
+        found.size = len(value)
+    else:
+        found = msgspec.convert(value, ExchangeAnswer)
+    if found.alone:
+        for job in found.jobs:
+            job.alone = job.run_id in found.alone
+    return found

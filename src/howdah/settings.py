@@ -27,6 +27,8 @@ class Settings:
     which a silent worker is dead. `grace`: seconds running jobs get to end after SIGTERM. `recycle_jobs`,
     `recycle_megabytes`: runs, and resident memory in MiB, after which the process of isolated tasks is
     replaced. `overruns`: threads that went on after their runs had ended, after which a worker starts anew.
+    `pooled_transactions`: transactions of tasks (`ctx.connection`) that the workers of one machine hold open
+    at a time through a connection pooler.
     """
 
     dsn: str | None = None
@@ -43,6 +45,7 @@ class Settings:
     recycle_jobs: int = 1000
     recycle_megabytes: int = 1024
     overruns: int = 10
+    pooled_transactions: int = 1
 
     def given(self, **arguments: Any) -> Settings:
         """Return these settings with the arguments that are not None. Raises `ConfigurationError`.
@@ -56,7 +59,14 @@ class Settings:
 
 _NAMES = frozenset(field.name for field in fields(Settings))
 _LISTS = frozenset({"queues", "allow", "imports"})
-_WHOLE = {"processes": 1, "concurrency": 1, "recycle_jobs": 1, "recycle_megabytes": 1, "overruns": 1}
+_WHOLE = {
+    "processes": 1,
+    "concurrency": 1,
+    "recycle_jobs": 1,
+    "recycle_megabytes": 1,
+    "overruns": 1,
+    "pooled_transactions": 1,
+}
 _DURATIONS = {"lease": 1.0, "grace": 0.0}
 
 

@@ -185,6 +185,14 @@ def an_effect_is_that_of_another_run(history: History) -> History:
     return replace(history, effects=(Effect(story.WRITES, 1099, "t1"),))
 
 
+def the_second_life_of_a_job_left_no_effect(history: History) -> History:
+    return replace(history, effects=tuple(effect for effect in history.effects if effect.run != 1013))
+
+
+def a_run_that_did_not_succeed_left_an_effect(history: History) -> History:
+    return replace(history, effects=(*history.effects, Effect(story.ALONE, 1014, "t32")))
+
+
 def a_child_was_published_twice(history: History) -> History:
     return replace(history, jobs=(*history.jobs, replace(_job_of(history, story.CHILD), id=94)))
 
@@ -241,6 +249,19 @@ def a_bystander_failed_for_the_deaths_of_workers(history: History) -> History:
 def a_run_that_never_began_timed_out(history: History) -> History:
     executions = tuple(one for one in history.executions if one.run != 1002)
     return replace(history, executions=executions)
+
+
+def the_death_of_a_worker_cost_what_it_ran_alone(history: History) -> History:
+    lives = tuple(replace(life, ended=15.2) if life.worker == story.FIRST else life for life in history.lives)
+    return replace(history, lives=lives)
+
+
+def a_job_outlived_a_fourth_death_alone(history: History) -> History:
+    return replace(history, failures=(Failure(story.ALONE, 1014, "crash"),) * 4)
+
+
+def a_retried_job_kept_its_attempts(history: History) -> History:
+    return moves(history, lambda move: move.job == story.RETRIED and move.at == 13.0, attempt=1)
 
 
 def a_key_belongs_to_two_jobs(history: History) -> History:
@@ -333,6 +354,8 @@ FORGERIES: dict[str, list[Forge]] = {
         an_effect_is_missing,
         a_failed_job_left_its_effect,
         an_effect_is_that_of_another_run,
+        the_second_life_of_a_job_left_no_effect,
+        a_run_that_did_not_succeed_left_an_effect,
         a_child_was_published_twice,
     ],
     "S9": [a_run_was_executed_twice, a_run_was_executed_by_a_stranger, a_run_was_told_another_attempt],
@@ -343,6 +366,9 @@ FORGERIES: dict[str, list[Forge]] = {
         a_failure_cost_no_attempt,
         a_bystander_failed_for_the_deaths_of_workers,
         a_run_that_never_began_timed_out,
+        the_death_of_a_worker_cost_what_it_ran_alone,
+        a_job_outlived_a_fourth_death_alone,
+        a_retried_job_kept_its_attempts,
     ],
     "S14": [a_key_belongs_to_two_jobs, two_calls_created_one_key, an_answer_named_another_job],
     "S19": [

@@ -19,6 +19,7 @@ from chaos.history import (
     History,
     Life,
     Move,
+    Operation,
     Pause,
     Probe,
     Publication,
@@ -30,6 +31,7 @@ from chaos.history import (
 FIRST, SECOND = 11, 12  # workers
 FIRST_PID, SECOND_PID, PUBLISHER_PID, CONSUMER_PID = 101, 102, 201, 301
 WRITES, FAILS, BY_HAND, KEYED, CANCELLED, RESCUED, SPAWNS, CHILD, DELAYED = range(1, 10)
+RETRIED, DELETED, ALONE = 30, 31, 32
 KILLED_AT, CRASHED_AT, BACK_AT = 20.0, 30.0, 31.0
 
 
@@ -49,6 +51,11 @@ class Story:
             self.moves.append(Move(next(self._seq), at, at, xid, job, verb="out", **self._where[job]))
         self._where[job] = {"place": place, **facts}
         self.moves.append(Move(next(self._seq), at, at, xid, job, verb="in", **self._where[job]))
+
+    def delete(self, job: int, at: float) -> None:
+        """Let a job go for ever."""
+        xid = str(next(self._xid))
+        self.moves.append(Move(next(self._seq), at, at, xid, job, verb="out", **self._where.pop(job)))
 
     def ready(self, job: int, at: float, attempt: int = 0) -> None:
         """Let a job become ready."""
@@ -74,8 +81,17 @@ def clean() -> History:
         ),
         beats=(Beat(FIRST, 19.9), Beat(SECOND, 19.9)),
         jobs=tuple(_jobs()),
-        failures=(Failure(FAILS, 1002, "error"), Failure(RESCUED, 1006, "crash")),
-        effects=(Effect(WRITES, 1001, "t1"),),
+        failures=(
+            Failure(FAILS, 1002, "error"),
+            Failure(RESCUED, 1006, "crash"),
+            Failure(ALONE, 1014, "crash"),
+        ),
+        effects=(
+            Effect(WRITES, 1001, "t1"),
+            Effect(RETRIED, 1012, "t30"),
+            Effect(RETRIED, 1013, "t30"),
+            Effect(ALONE, 1015, "t32"),
+        ),
         publications=tuple(_publications()),
         cancellations=(Cancellation(CANCELLED, 1.2, 1.4, "cancelled"),),
         executions=tuple(_executions()),
@@ -95,15 +111,21 @@ def clean() -> History:
         ),
         pauses=(Pause("mail", 41.0, 42.0),),
         probes=(Probe("p1", 0.01), Probe("p2", 0.02), Probe("p3", 0.2)),
+        operations=(
+            Operation("retry", RETRIED, "t30", 12.95, 13.05, "ok"),
+            Operation("delete by force", DELETED, "t31", 13.9, NEVER, "unknown"),
+            Operation("retry", WRITES, "t1", 49.9, 50.1, "JB004"),
+        ),
         remains=Remains(counts={"advisory locks": 0, "sessions of clients": 0}, drained=4.0),
     )
 
 
 def _moves() -> list[Move]:
     story = Story()
-    for job in (WRITES, FAILS, BY_HAND, KEYED, CANCELLED, RESCUED, SPAWNS):
+    for job in (WRITES, FAILS, BY_HAND, KEYED, CANCELLED, RESCUED, SPAWNS, RETRIED, ALONE):
         story.ready(job, 1.1)
     story.move(DELAYED, 1.1, "scheduled", attempt=0, due=10.0)
+    story.move(DELETED, 1.1, "scheduled", attempt=0, due=90.0)
     story.finish(CANCELLED, 1.3, "cancelled", attempt=0)
     story.claim(WRITES, 2.0, 1001)
     story.finish(WRITES, 2.2, "succeeded", 1001)
@@ -119,6 +141,17 @@ def _moves() -> list[Move]:
     story.ready(DELAYED, 10.1)
     story.claim(DELAYED, 10.2, 1009)
     story.finish(DELAYED, 10.3, "succeeded", 1009)
+    story.claim(RETRIED, 12.0, 1012)
+    story.finish(RETRIED, 12.2, "succeeded", 1012)
+    story.ready(RETRIED, 13.0)
+    story.claim(RETRIED, 13.1, 1013)
+    story.finish(RETRIED, 13.3, "succeeded", 1013)
+    story.delete(DELETED, 14.0)
+    story.claim(ALONE, 15.0, 1014)
+    story.move(ALONE, 15.2, "scheduled", attempt=1, due=15.4)
+    story.ready(ALONE, 15.5, attempt=1)
+    story.claim(ALONE, 15.6, 1015, attempt=2)
+    story.finish(ALONE, 15.8, "succeeded", 1015, attempt=2)
     story.claim(RESCUED, 19.0, 1006)
     story.ready(RESCUED, 22.0)
     story.claim(RESCUED, 22.1, 1007, worker=SECOND)
@@ -140,6 +173,8 @@ _TASKS = {
     SPAWNS: ("spawns", 1010),
     CHILD: ("quick", 1011),
     DELAYED: ("quick", 1009),
+    RETRIED: ("writes", 1013),
+    ALONE: ("writes_alone", 1015),
 }
 
 
@@ -152,7 +187,7 @@ def _jobs() -> list[FinalJob]:
     found = []
     for job, (task, run) in _TASKS.items():
         token = token_of(job)
-        attempt = 2 if job == FAILS else 1
+        attempt = 2 if job in (FAILS, ALONE) else 1
         key = "k4" if job == KEYED else None
         result = {"token": token, "run": run}
         found.append(FinalJob(job, key, task, token, f"d{job}", "succeeded", attempt, 3, run, result=result))
@@ -168,6 +203,7 @@ def _publications() -> list[Publication]:
         expect = ("cancelled",) if job == CANCELLED else ("succeeded",)
         found.append(_publication(job, "ok", task=task, expect=expect, created=True))
     found.append(_publication(KEYED, "unknown", began=0.5, ended=0.6, call="c4a"))
+    found.append(_publication(DELETED, "ok", created=True))
     found.append(_publication(20, "rolled back"))
     found.append(_publication(21, "unknown"))
     found.append(
@@ -205,8 +241,17 @@ def _executions() -> list[Execution]:
         1009: 10.25,
         1010: 29.1,
         1011: 31.35,
+        1012: 12.05,
+        1013: 13.15,
+        1014: 15.1,
+        1015: 15.65,
     }
-    jobs = {run: job for job, (_, run) in _TASKS.items()} | {1002: FAILS, 1006: RESCUED}
+    jobs = {run: job for job, (_, run) in _TASKS.items()} | {
+        1002: FAILS,
+        1006: RESCUED,
+        1012: RETRIED,
+        1014: ALONE,
+    }
     found = []
     for run, at in began.items():
         job = jobs[run]
@@ -215,14 +260,15 @@ def _executions() -> list[Execution]:
             Execution(
                 job=job,
                 run=run,
-                attempt=2 if run == 1003 else 1,
+                attempt=2 if run in (1003, 1015) else 1,
                 task=_TASKS[job][0],
                 token=token_of(job),
                 digest=f"d{job}",
                 pid=pid,
                 began=at,
-                ended=NEVER if run == 1006 else at + 0.04,
-                how=None if run == 1006 else "AsItShall" if run == 1002 else "returned",
+                ended=NEVER if run in (1006, 1014) else at + 0.04,
+                alone=job == ALONE,
+                how=None if run in (1006, 1014) else "AsItShall" if run == 1002 else "returned",
             )
         )
     return found

@@ -9,7 +9,7 @@ import pytest
 
 from chaos.checker import judge
 from chaos.checker.table import INVARIANTS
-from chaos.history import Exit, Failure, History, Probe, Remains, Strike
+from chaos.history import NEVER, Exit, Failure, History, Lateness, Probe, Remains, Strike
 from tests.chaos import story
 from tests.chaos.forgeries import FORGERIES
 
@@ -85,7 +85,7 @@ def test_a_fault_that_never_struck_fails() -> None:
 
 def test_the_runs_in_flight_are_those_of_the_processes_that_were_struck() -> None:
     struck = {one.fault: one.in_flight for one in judge(story.clean()).faults}
-    assert struck == {"kill_worker": 1, "stop_postgres": 1, "kill_publisher": 11}
+    assert struck == {"kill_worker": 1, "stop_postgres": 1, "kill_publisher": 14}
 
 
 def test_a_skipped_fault_fails_where_everything_must_be_there() -> None:
@@ -108,6 +108,63 @@ def test_a_process_may_end_by_the_signal_it_did_not_heed_yet() -> None:
 def test_a_history_survives_being_written_down() -> None:
     history = story.clean()
     assert msgspec.json.decode(msgspec.json.encode(history), type=History) == history
+
+
+def test_what_an_operator_may_have_done_explains_an_end_that_was_left() -> None:
+    for name in ("S1", "S4", "S5", "S20"):
+        assert outcome(changed(operations=()), name) == "violated", name
+
+
+def test_what_an_operator_was_refused_explains_nothing() -> None:
+    refused = tuple(msgspec.structs.replace(one, outcome="JB004") for one in story.clean().operations)
+    assert outcome(changed(operations=refused), "S4") == "violated"
+
+
+def test_an_operator_explains_only_what_happened_during_the_call() -> None:
+    first, *others = story.clean().operations
+    earlier = msgspec.structs.replace(first, began=12.3, ended=12.4)
+    assert outcome(changed(operations=(earlier, *others)), "S4") == "violated"
+
+
+def test_a_job_whose_processes_were_killed_three_times_may_end_failed() -> None:
+    moves = (
+        msgspec.structs.replace(move, state="failed") if move.run == 1015 and move.state else move
+        for move in story.clean().moves
+    )
+    jobs = (
+        msgspec.structs.replace(job, state="failed", kind="crash", result=None)
+        if job.id == story.ALONE
+        else job
+        for job in story.clean().jobs
+    )
+    deaths = (Failure(story.ALONE, run, "crash") for run in (1014, 1014, 1015))
+    once = changed(moves=tuple(moves), jobs=tuple(jobs))
+    thrice = msgspec.structs.replace(once, failures=tuple(deaths))
+    assert [outcome(once, "S1"), outcome(thrice, "S1")] == ["violated", "held"]
+
+
+@pytest.mark.parametrize("name", ["L1", "L2", "L3", "L4", "L5"])
+def test_time_spent_waiting_for_the_machine_is_left_out(name: str) -> None:
+    for forge in FORGERIES[name]:
+        late = forge(story.clean())
+        if late.remains.drained is not None:
+            excused = msgspec.structs.replace(late, lateness=(Lateness(0.0, 100.0, 95.0),))
+            assert [outcome(late, name), outcome(excused, name)] == ["violated", "held"], forge.__name__
+
+
+def test_a_late_machine_excuses_only_what_happened_then() -> None:
+    slow = next(iter(FORGERIES["L5"]))(story.clean())
+    before = msgspec.structs.replace(slow, lateness=(Lateness(0.0, 50.0, 45.0),))
+    assert outcome(before, "L5") == "violated"
+
+
+def test_a_poison_job_explains_the_end_of_its_worker() -> None:
+    poison = msgspec.structs.replace(
+        story.clean().executions[0], task="poisons", pid=104, how=None, run=2000, job=2000
+    )
+    exits = (*story.clean().exits, Exit("worker-3", 104, 0.0, NEVER, 33.0, -9, None))
+    assert outcome(changed(exits=exits), "S23") == "violated"
+    assert outcome(changed(exits=exits, executions=(*story.clean().executions, poison)), "S23") == "held"
 
 
 def test_a_slow_probe_among_fast_ones_is_no_violation_of_the_median() -> None:

@@ -29,6 +29,11 @@ def test_every_fault_of_a_lane_strikes_before_any_strikes_again() -> None:
     assert set(names(3, len(lane))) == lane
 
 
+def test_without_a_name_all_faults_are_chosen() -> None:
+    assert [fault.name for fault in chosen([])] == list(FAULTS)
+    assert [fault.name for fault in chosen(["stall", "kill_worker"])] == ["stall", "kill_worker"]
+
+
 def test_a_fault_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="there is no fault 'earthquake'"):
         chosen(["earthquake"])

@@ -68,6 +68,18 @@ def test_queues_are_listed_with_their_numbers(dsn: str) -> None:
     assert line.split() == ["mail", "1", "0", "1"]
 
 
+def test_a_queue_is_told_how_long_to_keep_what_has_ended(dsn: str) -> None:
+    answer = run("queue", "keep", "mail", "--successes", "12h", "--failures", "forever", dsn=dsn)
+    assert (answer.code, answer.lines) == (0, ["mail keeps successes 12h, failures forever"])
+    (queue,) = run("queue", "list", "--json", dsn=dsn).json
+    assert (queue["queue"], queue["result_ttl"], queue["failure_ttl"]) == ("mail", 43200, -1)
+
+    answer = run("queue", "keep", "mail", "--failures", "4w", "--json", dsn=dsn)
+    assert answer.json == {"queue": "mail", "successes": None, "failures": "4w"}
+    (queue,) = run("queue", "list", "--json", dsn=dsn).json
+    assert (queue["result_ttl"], queue["failure_ttl"]) == (43200, 28 * 86400)
+
+
 def test_purge_deletes_the_waiting_jobs_of_one_queue(dsn: str) -> None:
     for _ in range(2):
         publish(dsn, "shop.mail", "--queue", "mail")
@@ -77,9 +89,9 @@ def test_purge_deletes_the_waiting_jobs_of_one_queue(dsn: str) -> None:
     assert [job["job_id"] for job in run("list", "--json", dsn=dsn).json] == [kept]
 
 
-@pytest.mark.parametrize("command", ["pause", "resume", "purge"])
+@pytest.mark.parametrize("command", ["pause", "resume", "purge", "keep --failures 1d"])
 def test_a_name_that_no_queue_can_have_is_told_in_one_line(dsn: str, command: str) -> None:
-    answer = run("queue", command, "no queue", dsn=dsn)
+    answer = run("queue", *command.split(), "no queue", dsn=dsn)
     assert (answer.code, answer.out) == (1, "")
     assert "queue" in answer.err
     assert len(answer.err.splitlines()) == 1

@@ -31,6 +31,7 @@ NEEDS_DATABASE = [
     ("queue", "list"),
     ("queue", "pause", "mail"),
     ("queue", "resume", "mail"),
+    ("queue", "keep", "mail", "--successes", "1d"),
     ("queue", "purge", "mail"),
     ("workers",),
     ("stats",),
@@ -47,7 +48,7 @@ def one_line(text: str) -> str:
     return lines[0]
 
 
-QUEUE_COMMANDS = [f"queue {name}" for name in ("list", "pause", "resume", "purge")]
+QUEUE_COMMANDS = [f"queue {name}" for name in ("list", "pause", "resume", "keep", "purge")]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *QUEUE_COMMANDS])
@@ -90,6 +91,8 @@ def test_help_lists_every_command_and_loads_neither_a_driver_nor_rich() -> None:
         ("publish", "task", "--scheduled-at", "tomorrow"),
         ("queue", "nonsense"),
         ("queue", "pause"),
+        ("queue", "keep", "mail"),
+        ("queue", "keep", "mail", "--failures", "long"),
         ("completion", "cmd"),
         ("bench", "--jobs", "0"),
         ("worker", "--processes", "0"),

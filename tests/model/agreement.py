@@ -112,7 +112,14 @@ class Agreement:
                 assert not self.model.in_state("scheduled")
             elif count > 0 and not claimed and due:
                 assert answer["next"] <= max((min(due) - self.model.now).total_seconds(), 0)
-            return self._started(claimed, [claimed_by_exchange(row) for row in answer["jobs"]])
+            handles = self._started(claimed, [claimed_by_exchange(row) for row in answer["jobs"]])
+            alone = {
+                job.run
+                for job in self.model.in_state("running")
+                if job.worker == worker and job.id in self.model.suspects
+            }
+            assert set(answer.get("alone") or []) == (alone if claimed else set())
+            return handles
 
         self.engine.due_tick()
         sent = [[number, run, *sent_form(outcome)] for number, run, outcome in outcomes]

@@ -24,6 +24,8 @@ begin
         union all
         select 'failure', f.job_id, f.attempt, f.run_id, null, null, null, f.kind, null from howdah.failure f
         union all
+        select 'suspect', s.id, null, null, null, null, null, null, null from howdah.suspect s
+        union all
         select 'expiry', e.id, null, null, null, e.expires_at, null, null, null from howdah.expiry e
         union all
         select 'notice', n.id, n.run_id, n.worker_id, null, null, null, n.verdict, null from howdah.notice n

@@ -18,6 +18,7 @@ from tests.model.calls import (
 )
 
 if TYPE_CHECKING:
+    from tests.model.agreement import Handle
     from tests.model.engine import Engine
     from tests.model.vocabulary import Outcome
 
@@ -147,14 +148,27 @@ class Machine(Calls):
                     self.both.end(handle, ["failed", "error", None, False])
             self.both.advance(13)
 
-    @rule(deaths=st.integers(2, 4), max_retries=st.integers(0, 1))
-    def kill_often(self, deaths: int, max_retries: int) -> None:
-        """Let a job kill its workers."""
-        self.both.publish([{"task": "killer", "queue": "deep", "max_retries": max_retries, "backoff": [0]}])
+    @rule(deaths=st.integers(1, 4), jobs=st.integers(1, 4), others=st.integers(0, 1), again=st.booleans())
+    def kill_often(self, deaths: int, jobs: int, others: int, again: bool) -> None:
+        """Let a worker die with its jobs, again and again; then let them run, with or without workers."""
+        self.both.publish([{"task": "killer", "queue": "deep", "max_retries": 0, "backoff": [0]}] * jobs)
+        for _ in range(others):
+            self.both.start_worker({"killer": {}}, [], ["deep"], None, 5)
+        handles: list[Handle] = []
         for _ in range(deaths):
             worker = self.both.start_worker({"killer": {}}, [], ["deep"], None, 5)
-            self.both.exchange(worker, [], 1, sleep=False)
+            handles = self.both.exchange(worker, [], jobs, sleep=False)
+            self.both.check_reasons()
             self.both.stop_worker(worker, crashed=True)
+            self.both.advance(1)
+        self.both.check_reasons()
+        self.both.maintain()
+        for handle in handles[:1] if again else []:
+            self.both.control("cancel", handle[0])
+            self.both.control("retry", handle[0])
+        for handle in self.both.consume(3, ["deep"], "killer", "consume_topic"):
+            self.both.end(handle, ["succeeded", None])
+        self.both.maintain()
 
     @rule(alone=st.lists(st.booleans(), min_size=3, max_size=6), max_retries=st.sampled_from([1, 9]))
     def die_alone(self, alone: list[bool], max_retries: int) -> None:

@@ -158,33 +158,68 @@ MUTANTS = [
     ),
     Mutant(
         "a rescue ignores max_retries",
-        "39_chores",
+        "39_rescue",
         "howdah.fail(i_run, 'timeout', 'not finished within its timeout', null, null, false, i_now)",
         "howdah.make_scheduled(i_run.id, i_run.attempt, i_now)",
         quick=True,
     ),
     Mutant(
-        "the first death counts as an attempt",
-        "37_workers",
-        "not f.forgiven) >= 2",
-        "not f.forgiven) >= 0",
+        "a death with others costs an attempt",
+        "38_deaths",
+        "perform howdah.make_ready(i_run.id, i_run.attempt - 1);\n        return;",
+        "perform howdah.make_ready(i_run.id, i_run.attempt);\n        return;",
+        quick=True,
     ),
-    Mutant("deaths never count", "37_workers", "not f.forgiven) >= 2", "not f.forgiven) >= 99", quick=True),
+    Mutant(
+        "a suspect's death with others costs an attempt",
+        "38_deaths",
+        "select j.id, 'alone', j.task, i_run.attempt - 1",
+        "select j.id, 'alone', j.task, i_run.attempt",
+    ),
+    Mutant(
+        "the first death makes a suspect", "38_deaths", "howdah.deaths(i_run.id) < 2", "false", quick=True
+    ),
+    Mutant("no death makes a suspect", "38_deaths", "howdah.deaths(i_run.id) < 2", "true", quick=True),
+    Mutant("all suspects run at once", "38_deaths", "where n.n <= v_room", "where true"),
+    Mutant(
+        "suspects that run take no room",
+        "38_deaths",
+        "where a.about and a.queue = s.queue",
+        "where false and a.queue = s.queue",
+    ),
+    Mutant(
+        "suspects wait for the next worker",
+        "39_chores",
+        "('admitted', howdah.admit())",
+        "('admitted', 0::bigint)",
+    ),
+    Mutant(
+        "a job that was retried by hand is a suspect still",
+        "36_control",
+        "delete from howdah.suspect s where s.id = v_id and v_attempt is not null;",
+        "",
+    ),
+    Mutant(
+        "who must run alone is not told",
+        "35_exchange",
+        "if pg_sequence_last_value('howdah.suspects'::regclass) > 0 then",
+        "if false then",
+    ),
     Mutant(
         "deaths in processes of their own never end a job",
-        "37_workers",
+        "38_deaths",
         "howdah.deaths_alone(v_run) >= 2",
         "howdah.deaths_alone(v_run) >= 99",
     ),
     Mutant(
         "the deaths of workers count as if the job had been alone",
-        "37_workers",
+        "38_deaths",
         "and not f.forgiven and f.attempt < i_run.attempt",
         "and not f.forgiven",
     ),
     Mutant(
         "a death alone costs no attempt",
-        "37_workers",
+        "38_deaths",
         "return howdah.changed(v_run.id, howdah.fail(v_run, 'crash',",
         "perform howdah.make_ready(v_run.id, v_run.attempt - 1);\n"
         "    return howdah.changed(v_run.id, 'ready');\n"
@@ -193,7 +228,7 @@ MUTANTS = [
     ),
     Mutant(
         "a worker that stops costs its jobs an attempt",
-        "37_workers",
+        "38_deaths",
         "howdah.make_ready(v_run.id, v_run.attempt - 1)",
         "howdah.make_ready(v_run.id, v_run.attempt)",
     ),
@@ -252,8 +287,6 @@ MUTANTS = [
         "39_chores",
         "s.run_at <= i_now",
         "s.run_at <= i_now + interval '10 s'",
-        2,
-        quick=True,
     ),
     Mutant(
         "a due job is promoted twice",
@@ -263,7 +296,7 @@ MUTANTS = [
         quick=True,
     ),
     Mutant("a delay is ignored", "12_input", "when i_delay > 0 then", "when false then"),
-    Mutant("a ttl is ignored", "39_chores", "where e.expires_at <= i_now order", "where false order"),
+    Mutant("a ttl is ignored", "39_chores", "and e.expires_at <= i_now", "and false"),
     Mutant(
         "a ttl ends a job that has started", "39_chores", "if v_attempt = 0 then", "if v_attempt >= 0 then"
     ),
@@ -275,21 +308,22 @@ MUTANTS = [
     ),
     Mutant(
         "a run past its timeout is not rescued",
-        "39_chores",
-        "where r.worker_id is null and r.deadline < i_now order",
-        "where false order",
+        "39_rescue",
+        "and r.deadline >= v_first and r.deadline < i_now",
+        "and false",
         quick=True,
     ),
     Mutant(
         "a worker past its lease is not buried",
-        "39_chores",
-        "where b.beat_at + make_interval(secs => w.lease) < i_now order by w.id",
+        "39_rescue",
+        "where b.beat_at + make_interval(secs => w.lease) < v_judged"
+        " or howdah.has_gone(w, b.beat_at, i_now) order by w.id",
         "where false order by w.id",
         quick=True,
     ),
     Mutant(
         "a live worker keeps a run for ever",
-        "39_chores",
+        "39_rescue",
         "where r.worker_id is not null and r.deadline < i_now - interval '10 s'",
         "where false",
     ),
@@ -315,11 +349,11 @@ MUTANTS = [
     Mutant("delete takes a running job without force", "36_control", "elsif i_force then", "elsif true then"),
     Mutant(
         "prune takes what was to be kept for ever",
-        "39_chores",
-        "or f.prune_at is null and f.state = 'succeeded'",
-        "or f.state = 'succeeded'",
+        "45_prune",
+        "where f.prune_at is null and f.state = 'succeeded'",
+        "where f.state = 'succeeded'",
     ),
-    Mutant("failures are pruned like successes", "39_chores", "interval '30 days'", "interval '7 days'"),
+    Mutant("failures are pruned like successes", "45_prune", "interval '30 days'", "interval '7 days'"),
     Mutant(
         "a key is used again while its job runs",
         "31_publish",

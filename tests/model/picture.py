@@ -27,6 +27,7 @@ def rows_of(model: Reference) -> Counter[Stored]:
         if job.stop:
             rows.append(_row("notice", job.id, job.run, job.worker, x="cancel"))
     rows += [_row("worker", number, t=worker.beat) for number, worker in model.workers.items()]
+    rows += [_row("suspect", number) for number in model.suspects]
     rows += [_row("paused", None, x=queue) for queue in model.paused]
     rows += [_row("notice", job, run, owner, x="lost") for run, (job, owner, _) in model.lost.items()]
     return Counter(rows)

@@ -6,6 +6,7 @@ the model, which checks it; everything else it predicts.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ class Reference:
         self.paused: set[str] = set()
         self.lanes: set[tuple[str, int]] = set()
         self.lost: dict[int, tuple[int, int, datetime]] = {}  # run: (job, worker, when)
+        self.suspects: set[int] = set()
         self.drawn = 0
 
     def option(self, job: Job, name: str) -> Any:
@@ -63,7 +65,7 @@ class Reference:
     def make_ready(self, job: Job, attempt: int) -> None:
         self.drawn += 1
         job.state, job.attempt, job.position = "ready", attempt, self.drawn
-        job.lane = (self.option(job, "queue"), self.option(job, "priority"))
+        job.lane = self.lane_of(job)
 
     def make_scheduled(self, job: Job, attempt: int, run_at: datetime) -> None:
         job.state, job.attempt, job.run_at, job.jitter = "scheduled", attempt, run_at, None
@@ -100,11 +102,32 @@ class Reference:
             job.jitter = (low, 1.25 * low)
 
     def died(self, job: Job) -> None:
-        if sum(kind == "crash" for run, (_, kind) in job.failures.items() if run > job.forgiven) >= 2:
-            return self.fail(job, "crash")
+        """A death with others costs nothing; from the second on the job is to run alone."""
         assert job.run is not None
         job.failures[job.run] = (job.attempt, "crash")
-        return self.hand_back(job)
+        if sum(kind == "crash" for run, (_, kind) in job.failures.items() if run > job.forgiven) < 2:
+            self.hand_back(job)
+        elif not self.stopped(job):
+            self.suspects.add(job.id)
+            job.state, job.kind, job.attempt, job.blocked_at = "blocked", "alone", job.attempt - 1, self.now
+
+    def admit(self) -> None:
+        """Let suspects run: two of each lane for each worker, oldest first."""
+        room = 2 * len(self.workers) or 100
+        lanes = Counter(
+            self.lane_of(job) for job in self.in_state("ready", "running") if job.id in self.suspects
+        )
+        waiting = [job for job in self.in_state("blocked") if job.kind == "alone"]
+        for job in sorted(waiting, key=lambda job: (job.blocked_at, job.id)):
+            lanes[self.lane_of(job)] += 1
+            if lanes[self.lane_of(job)] <= room:
+                self.make_ready(job, job.attempt)
+
+    def lane_of(self, job: Job) -> tuple[str, int]:
+        return self.option(job, "queue"), self.option(job, "priority")
+
+    def acquit(self) -> None:
+        self.suspects &= {job.id for job in self.jobs.values() if job.state not in FINISHED}
 
     def run_died(self, job_id: str, run: int) -> Job:
         """End a run whose own process died."""
@@ -173,6 +196,7 @@ class Reference:
         self.rescue()
         self.expire()
         self.promote()
+        self.admit()
 
         def wanted(job: Job) -> bool:
             return matches(topic, job.task)
@@ -287,6 +311,7 @@ class Reference:
             raise Refused("JB004")
         if job.state in FINISHED:
             job.expires_at, job.forgiven = None, max(job.failures, default=0)
+            self.suspects.discard(job.id)
         if job.state != "ready":
             self.make_ready(job, job.attempt if job.state in WAITING else 0)
         return job
@@ -309,7 +334,7 @@ class Reference:
     def worker_started(self, number: int, worker: Worker, options: Mapping[str, dict[str, Any]]) -> None:
         self.workers[number] = worker
         self.tasks |= options
-        blocked = [job for job in self.in_state("blocked") if worker.knows(job.task)]
+        blocked = [job for job in self.in_state("blocked") if job.kind != "alone" and worker.knows(job.task)]
         misplaced = [
             job
             for job in self.in_state("ready")
@@ -326,6 +351,7 @@ class Reference:
         for job in runs:
             (self.died if crashed else self.hand_back)(job)
         self.lost = {run: lost for run, lost in self.lost.items() if lost[1] != number}
+        self.admit()
         return len(runs)
 
     # chores
@@ -380,5 +406,7 @@ class Reference:
         self.expire()
         self.promote()
         self.park()
+        self.admit()
         self.prune(None)
+        self.acquit()
         self.lost = {run: lost for run, lost in self.lost.items() if lost[2] >= self.now - timedelta(hours=1)}

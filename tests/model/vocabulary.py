@@ -37,6 +37,7 @@ class Job:
     deadline: datetime | None = None
     result_ttl: float | None = None
     kind: str | None = None
+    blocked_at: datetime | None = None
     result: Any = None
     finished_at: datetime | None = None
     prune_at: datetime | None = None

@@ -13,6 +13,7 @@ _MANY = """(select jsonb_agg(jsonb_build_object('task', 'demo.task', 'queue', 'q
 _OUTCOMES = """(select jsonb_agg(jsonb_build_array(x.id, x.run_id, {verb}))
                   from (select id, run_id from howdah.running where worker_id = {worker} limit 100) x)"""
 
+_LANES = 15  # a tick looks at the head of each
 _PLAIN_JOB = "(select id::text from howdah.running where worker_id is null order by id limit 1)"
 _PLAIN_RUNS = "array(select run_id from howdah.running where worker_id is null order by id limit 20)"
 
@@ -50,7 +51,7 @@ def calls(crowd: Crowd) -> dict[str, tuple[str, int]]:
         "exchange acks and claims": (exchange("'succeeded', 1"), 200),
         "exchange fails and claims": (exchange("'failed', 'error', 'no', null, null, false"), 200),
         "exchange hands back and claims": (exchange("'released'"), 200),
-        "exchange looks before sleep": (f"select jobs.exchange({crowd.worker}, null, 1, true)", 1),
+        "exchange looks before sleep": (f"select jobs.exchange({crowd.worker}, null, 1, true)", _LANES),
         "ack": (f"select * from jobs.ack({_PLAIN_JOB}, '1')", 1),
         "nack": (f"select * from jobs.nack({_PLAIN_JOB}, 'Error: no')", 1),
         "snooze": (f"select * from jobs.snooze({_PLAIN_JOB}, 60)", 1),
@@ -77,9 +78,13 @@ def calls(crowd: Crowd) -> dict[str, tuple[str, int]]:
         "why finished": (f"select * from jobs.why('{finished}')", 1),
         "wait": (f"select * from jobs.wait('{finished}', 1)", 1),
         "list": ("select * from jobs.list(null, null, null, 50)", 50),
-        "maintain": ("select * from jobs.maintain()", 30),  # looks at the head of 15 lanes
+        "maintain": ("select * from jobs.maintain()", 2 * _LANES),
         "prune nothing": ("select * from jobs.prune()", 1),
         "prune by age": ("select * from jobs.prune(interval '1 min', 100)", 100),
+        "prune for a queue": (
+            "with q as materialized (select jobs.set_queue('q1', 60)) select jobs.prune(null, 100) from q",
+            300,  # looks at the jobs of the other four queues, too
+        ),
         "worker starts": ("select jobs.worker_started('v', '[{\"name\": \"demo.task\"}]')", 1),
         "worker stops": (f"select jobs.worker_stopped({crowd.worker})", 200),
         "pause": ("select jobs.pause_queue('q1')", 1),

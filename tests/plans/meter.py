@@ -42,6 +42,15 @@ def measure(session: Session, call: str, before: Sequence[str] = ()) -> Reading:
     return Reading(_buffers(plan), read)
 
 
+def buffers(session: Session, call: str, times: int = 2) -> int:
+    """Run a call, each time rolled back; return how many buffers the last one asked for."""
+    for _ in range(times):
+        session.begin()
+        plan = session.value(f"explain (analyze, buffers, format json) {call}")
+        session.rollback()
+    return _buffers(plan)
+
+
 def _buffers(plan: Any) -> int:
     top = plan[0]["Plan"]
     return int(top["Shared Hit Blocks"]) + int(top["Shared Read Blocks"])

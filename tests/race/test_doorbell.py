@@ -35,6 +35,8 @@ class Ear:
         self._session = session
         self._ringer = ringer
         session.execute("listen howdah")
+        for number in range(1, 120):  # the channel of each worker that a test registers
+            session.execute(f"listen howdah_{number}")
 
     def rings(self) -> int:
         """Return how often the bell rang since the last call.
@@ -235,3 +237,140 @@ def test_rows_lifted_from_behind_a_floor_ring_a_worker_that_looked_too_early(
     advance(sql)
     assert ear.rings() == 1
     assert [run[0] for run in exchange(sql, worker, 10, sleep=True)["jobs"]] == [held]
+
+
+# ── Who is rung, and who is left to sleep ──
+
+
+def _states(sql: Session) -> dict[int, str]:
+    return {row["worker_id"]: row["state"] for row in sql.rows("select worker_id, state from howdah.sleeper")}
+
+
+def _asleep(sql: Session, count: int, *tasks: str) -> list[int]:
+    workers = [start_worker(sql, *tasks) for _ in range(count)]
+    for worker in workers:
+        fall_asleep(sql, worker)
+    return workers
+
+
+def test_one_job_rings_two_of_a_hundred_and_writes_nothing_about_them(sql: Session, ear: Ear) -> None:
+    _asleep(sql, 100)
+    before = sql.rows("select ctid, xmax::text from howdah.sleeper order by worker_id")
+    publish(sql)
+    assert ear.rings() == 2
+    assert sql.rows("select ctid, xmax::text from howdah.sleeper order by worker_id") == before
+
+
+def test_only_those_are_rung_that_know_the_task(sql: Session, ear: Ear) -> None:
+    _asleep(sql, 1, "demo.task")
+    _asleep(sql, 3, "other.task")
+    publish(sql)
+    assert ear.rings() == 1
+    sql.rows("select jobs.publish('unknown.task')")
+    assert ear.rings() == 0
+
+
+def test_jobs_of_several_tasks_ring_for_each_of_them(sql: Session, ear: Ear) -> None:
+    _asleep(sql, 1, "demo.task")
+    _asleep(sql, 1, "other.task")
+    sql.rows("""select jobs.publish_many('[{"task": "demo.task"}, {"task": "other.task"}]')""")
+    assert ear.rings() == 2
+
+
+def test_whoever_has_no_slot_left_wakes_as_many_as_there_are_jobs_by_doubling(sql: Session, ear: Ear) -> None:
+    workers = _asleep(sql, 8)
+    publish(sql, 8)
+    woken = 0
+    for worker in workers:
+        assert len(exchange(sql, worker, 1, sleep=True)["jobs"]) == 1
+        woken += ear.rings()
+    assert woken >= 8
+    assert _states(sql) == {}
+
+
+def test_the_last_one_that_can_still_look_is_never_lost(sql: Session, ear: Ear) -> None:
+    first, second, third = _asleep(sql, 3)
+    publish(sql, 2)
+    ear.rings()
+    exchange(sql, first, 1)
+    exchange(sql, second, 1)
+    assert _states(sql) == {third: "front"}
+    assert ear.rings() >= 1
+    publish(sql)
+    assert ear.rings() == 1
+
+
+def test_who_is_put_in_front_waits_for_publishers_that_saw_nobody(
+    sql: Session, sessions: Opener, ear: Ear
+) -> None:
+    """They looked while the worker before was up, and rang nobody."""
+    up, behind = _asleep(sql, 2)
+    publish(sql)
+    assert exchange(sql, up, 10)["jobs"]
+    assert _states(sql)[up] == "up"
+    assert exchange(sql, behind, 10, sleep=True)["nap"] == 5
+    assert set(_states(sql).values()) == {"up", "behind"}
+    ear.rings()
+    publisher = sessions()
+    publisher.begin()
+    (late,) = publish(publisher)
+    publish(sql)
+    assert exchange(sql, up, 1)["jobs"], "now it has no slot left"
+    assert ear.rings() == 1
+    assert not exchange(sql, behind, 10, sleep=True)["settled"]
+    publisher.commit()
+    assert ear.rings() == 0
+    assert [run[0] for run in exchange(sql, behind, 10, sleep=True)["jobs"]] == [late]
+
+
+def test_two_that_leave_the_front_at_once_do_not_count_on_each_other(
+    sql: Session, sessions: Opener, ear: Ear
+) -> None:
+    first, second, third = _asleep(sql, 3)
+    publish(sql, 2)
+    one, other = sessions(), sessions()
+    one.begin()
+    assert exchange(one, first, 1)["jobs"]
+    other.begin()
+    assert exchange(other, second, 1)["jobs"]
+    one.commit()
+    other.commit()
+    assert _states(sql)[third] == "front"
+
+
+def test_a_worker_that_is_rung_without_a_free_slot_passes_it_on(sql: Session, ear: Ear) -> None:
+    busy, other = _asleep(sql, 2)
+    publish(sql)
+    ear.rings()
+    exchange(sql, busy, 0, sleep=True)
+    assert ear.rings() == 1
+    assert _states(sql) == {other: "front"}
+
+
+@pytest.mark.parametrize("state", ["front", "up"])
+def test_a_sleeper_takes_the_place_of_one_that_is_not_there_any_more(sql: Session, state: str) -> None:
+    gone, other = _asleep(sql, 2)
+    sql.execute(f"update howdah.sleeper set state = '{state}', since = now() where worker_id = {gone}")
+    sql.execute(f"update howdah.sleeper set state = 'behind' where worker_id = {other}")
+    sql.execute("update howdah.sleeper set since = since - interval '2 s'")
+    sql.execute(f"update howdah.beat set beat_at = beat_at - interval '9 s' where worker_id = {gone}")
+    exchange(sql, other, 10, sleep=True)
+    assert _states(sql)[other] == "front"
+
+
+def test_a_worker_that_leaves_puts_another_one_in_front(sql: Session, ear: Ear) -> None:
+    first, second, third = _asleep(sql, 3)
+    for worker in (first, second):
+        sql.rows("select jobs.worker_stopped(%s)", worker)
+    assert _states(sql) == {third: "front"}
+    assert ear.rings() == 1
+
+
+def test_a_worker_that_is_up_spares_those_in_front(sql: Session, ear: Ear) -> None:
+    up, other = _asleep(sql, 2)
+    publish(sql)
+    exchange(sql, up, 10)
+    exchange(sql, other, 10, sleep=True)
+    ear.rings()
+    publish(sql, 50)
+    assert ear.rings() == 0

@@ -123,7 +123,13 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
     "worker_stopped": [{"i_worker_id": "{worker}"}, {"i_worker_id": "{worker}", "i_crashed": True}],
     "exchange": [
         {"i_worker_id": "{worker}"},
-        {"i_worker_id": "{worker}", "i_outcomes": [[1, 999, "succeeded", {}]], "i_num": 1, "i_sleep": True},
+        {
+            "i_worker_id": "{worker}",
+            "i_outcomes": [[1, 999, "succeeded", {}]],
+            "i_num": 1,
+            "i_sleep": True,
+            "i_soon": True,
+        },
     ],
     "cancel": [{"i_job_id": "ready"}, {"i_job_id": "ready", "i_reason": "because"}],
     "retry": [{"i_job_id": "ready"}],
@@ -138,10 +144,11 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
     "why": [{"i_job_id": "ready"}],
     "stats": [{}],
     "fsck": [{}],
-    "maintain": [{}],
+    "maintain": [{}, {"i_every": 1}],
     "prune": [{}, {"i_older_than": "1 day", "i_limit": 5}],
     "pause_queue": [{"i_queue": "mail"}, {"i_queue": "mail", "i_reason": "because"}],
     "resume_queue": [{"i_queue": "mail"}],
+    "set_queue": [{"i_queue": "mail", "i_result_ttl": 3600}, {"i_queue": "mail", "i_failure_ttl": -1}],
     "version": [{}],
     "list_queues": [{}],
     "list_tasks": [{}],
@@ -154,6 +161,7 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
         {"i_job_id": "worked", "i_run_id": "{work}", "i_error": "exit code 3"},
     ],
     "reconcile": [{"i_worker_id": "{worker}", "i_held": [1]}],
+    "session_started": [{"i_worker_id": "{worker}", "i_backend_pid": 1}],
 }
 CALLS = [
     pytest.param(name, sample, id=f"{name}-{number}")
@@ -247,6 +255,7 @@ def test_a_function_is_called_with_one_json_object(
         "list_queues",
         "list_tasks",
         "resume_queue",
+        "set_queue",
         "pause_queue",
         "wait_for",
         "consume",

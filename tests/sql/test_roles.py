@@ -161,6 +161,7 @@ def test_a_worker_cannot_publish_control_or_look(sql: Session, login: Callable[.
             "left_over",
             "reconcile",
             "run_died",
+            "session_started",
             "log",
             "unfinished",
             "version",
@@ -229,6 +230,7 @@ def test_an_operator_looks_and_controls_but_neither_publishes_nor_works(
     assert operator.value("select state from jobs.cancel(%s)", job_id) == "cancelled"
     assert operator.value("select state from jobs.retry(%s)", job_id) == "ready"
     operator.execute("select jobs.pause_queue('default')")
+    operator.execute("select jobs.set_queue('default', 3600)")
     for query in ("select jobs.publish('a')", "select jobs.consume(1)", "select jobs.ack('1')"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             operator.rows(query)
@@ -335,12 +337,12 @@ def test_a_notification_of_anybody_is_harmless_and_carries_nothing(
     sql: Session, login: Callable[..., Session]
 ) -> None:
     stranger = login()
-    stranger.execute("listen howdah")
     worker = sql.value("""select jobs.worker_started('w', '[{"name": "a.b"}]')""")
+    stranger.execute(f"listen howdah_{worker}")
     sql.rows("select jobs.exchange(%s, null, 1, true)", worker)
 
     publish(sql, "a.b", body={"secret": "canary"}, key="canary")
-    stranger.execute("notify howdah, 'spoofed'")
+    stranger.execute(f"notify howdah_{worker}, 'spoofed'")
 
     notes = list(stranger.connection.notifies(timeout=5, stop_after=2))
     assert [note.payload for note in notes] == ["", "spoofed"]

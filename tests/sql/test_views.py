@@ -212,11 +212,20 @@ def test_queues_count_their_jobs(sql: Session, clock: Clock) -> None:
 
     rows = sql.rows("select * from jobs.queues order by queue")
 
-    empty = {"paused_at": None, "reason": None}
+    kept = {"result_ttl": None, "failure_ttl": None}
+    empty = {"paused_at": None, "reason": None, **kept}
     assert rows == [
         {"queue": "a", "ready": 2, "running": 1, "waiting": 1, **empty},
         {"queue": "b", "ready": 1, "running": 0, "waiting": 0, **empty},
-        {"queue": "c", "ready": 0, "running": 0, "waiting": 0, "paused_at": clock.now(), "reason": "not yet"},
+        {
+            "queue": "c",
+            "ready": 0,
+            "running": 0,
+            "waiting": 0,
+            "paused_at": clock.now(),
+            "reason": "not yet",
+            **kept,
+        },
     ]
 
 

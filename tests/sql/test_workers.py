@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from chaos.server import ChaosServer
+from howdah.migrate import migrate
+from howdah.testing.databases import fastest_folder
 from tests.sql.steps import consume, counts, exchange, publish, refused, start_worker, state, take
 
 if TYPE_CHECKING:
@@ -263,18 +272,109 @@ def test_stopping_hands_runs_back_without_costing_an_attempt(sql: Session) -> No
     assert sql.value("select jobs.worker_stopped(%s)", worker) == 0
 
 
-def test_a_job_that_kills_its_worker_each_time_comes_to_an_end(sql: Session) -> None:
+def die(sql: Session, *tasks: str, num: int = 10) -> list[Any]:
+    """Start a worker, have it claim, and let it die; return what it was handed."""
+    worker = start_worker(sql, *tasks)
+    answer = exchange(sql, worker, num=num)
+    sql.execute("select jobs.worker_stopped(%s, true)", worker)
+    return [[run[0], run[2], run[1] in (answer.get("alone") or [])] for run in answer["jobs"]]
+
+
+def test_the_death_of_a_worker_costs_a_job_nothing_however_often(sql: Session) -> None:
     job_id = publish(sql, "a.b", max_retries=0)
-    deaths = 0
+    start_worker(sql, "a.b")
 
-    while state(sql, job_id) == "ready":
-        worker = start_worker(sql, "a.b")
-        assert len(claim(sql, worker)) == 1
-        sql.execute("select jobs.worker_stopped(%s, true)", worker)
-        deaths += 1
+    seen = [die(sql, "a.b") for _ in range(12)]
 
-    assert deaths == 3
-    assert sql.row("select state, kind from jobs.job") == {"state": "failed", "kind": "crash"}
+    assert [run[0][1:] for run in seen] == [[1, False]] * 2 + [[1, True]] * 10
+    assert sql.row("select state, attempt from jobs.get(%s)", job_id) == {"state": "ready", "attempt": 0}
+    assert sql.rows("select * from jobs.fsck()") == []
+
+
+def test_a_suspect_waits_its_turn_for_a_process_of_its_own_and_says_so(sql: Session, clock: Clock) -> None:
+    jobs = [publish(sql, "a.b") for _ in range(5)]
+    start_worker(sql, "a.b", lease=3600)
+    die(sql, "a.b"), die(sql, "a.b")
+
+    waiting = [job for job in jobs if state(sql, job) == "blocked"]
+
+    assert waiting == jobs[2:]
+    assert sql.value("select jobs.why(%s)", waiting[0]) == (
+        "Task a.b: its worker died 2 times while it ran, so it runs alone now,"
+        " and waits for a process of its own."
+    )
+    assert sql.value("select jobs.unfinished()") == 5
+    worker = start_worker(sql, "a.b", lease=3600)  # room for two more
+    sql.execute("select jobs.maintain()")
+    answer = exchange(sql, worker, num=10)
+    assert [str(run[0]) for run in answer["jobs"]] == jobs[:4]
+    assert answer["alone"] == [run[1] for run in answer["jobs"]]
+    assert ", alone, because its worker died 2 times." in sql.value("select jobs.why(%s)", jobs[0])
+
+
+def test_every_suspect_has_its_turn_in_the_order_of_the_deaths(sql: Session) -> None:
+    jobs = [publish(sql, "a.b") for _ in range(9)]
+    die(sql, "a.b"), die(sql, "a.b")
+    worker = start_worker(sql, "a.b")
+
+    turns: list[str] = []
+    for _ in range(9):
+        sql.execute("select jobs.maintain()")
+        ((number, run_id, *_),) = claim(sql, worker, num=1)
+        turns.append(str(number))
+        exchange(sql, worker, [number, run_id, "succeeded", None])
+
+    assert turns == jobs
+
+
+def test_a_suspect_that_ends_or_is_retried_or_deleted_is_none_any_more(sql: Session) -> None:
+    jobs = [publish(sql, "a.b") for _ in range(3)]
+    die(sql, "a.b"), die(sql, "a.b")
+    suspects = "select count(*) from howdah.suspect"
+
+    assert sql.value(suspects) == 3
+    sql.execute("select jobs.delete(%s)", jobs[0])
+    sql.execute("select jobs.cancel(%s)", jobs[1])
+    sql.execute("select jobs.cancel(%s)", jobs[2])
+    sql.execute("select jobs.retry(%s)", jobs[2])
+    assert sql.rows("select * from jobs.fsck()") == []
+    sql.execute("select jobs.maintain()")
+
+    assert sql.value(suspects) == 0
+    assert die(sql, "a.b") == [[int(jobs[2]), 1, False]]
+
+
+def test_plain_consumers_run_suspects_when_there_is_no_worker(sql: Session) -> None:
+    jobs = [publish(sql, "a.b", timeout=5) for _ in range(3)]
+    die(sql, "a.b"), die(sql, "a.b")
+
+    assert [row["job_id"] for row in consume(sql)] == jobs
+
+
+def test_a_paused_queue_keeps_no_suspect_of_another_waiting(sql: Session) -> None:
+    paused = [publish(sql, "a.b", queue="mail") for _ in range(3)]
+    job = publish(sql, "a.b")
+    die(sql, "a.b"), die(sql, "a.b")
+    sql.execute("select jobs.pause_queue('mail')")
+    worker = start_worker(sql, "a.b")
+    sql.execute("select jobs.maintain()")
+
+    assert [str(run[0]) for run in claim(sql, worker)] == [job]
+    assert {state(sql, each) for each in paused} <= {"ready", "blocked"}
+
+
+def test_why_says_what_a_job_died_of_and_how_often(sql: Session) -> None:
+    job_id = publish(sql, "a.b", max_retries=0)
+    die(sql, "a.b"), die(sql, "a.b")
+    worker = start_worker(sql, "a.b")
+    sql.execute("select jobs.maintain()")
+    ((_, run_id, *_),) = claim(sql, worker)
+
+    sql.execute("select jobs.run_died(%s, %s, 'its process died: signal 11 (SIGSEGV)')", job_id, run_id)
+
+    assert sql.value("select jobs.why(%s)", job_id).endswith(
+        ": crash, its process died: signal 11 (SIGSEGV); its process died 3 times in all."
+    )
 
 
 def test_the_death_of_a_process_in_which_a_run_was_alone_costs_an_attempt(sql: Session) -> None:
@@ -362,8 +462,8 @@ def test_a_worker_that_found_nothing_sleeps_until_a_publish_wakes_it(
     sql: Session, sessions: Callable[..., Session]
 ) -> None:
     listener = sessions()
-    listener.execute("listen howdah")
     worker = start_worker(sql, "a.b")
+    listener.execute(f"listen howdah_{worker}")
     first = exchange(sql, worker, num=1, sleep=True)
     second = exchange(sql, worker, num=1, sleep=True)
 
@@ -371,7 +471,7 @@ def test_a_worker_that_found_nothing_sleeps_until_a_publish_wakes_it(
 
     (bell,) = listener.connection.notifies(timeout=10, stop_after=1)
     assert (first["asleep"], second["settled"]) == (True, True)
-    assert (bell.channel, bell.payload) == ("howdah", "")
+    assert (bell.channel, bell.payload) == (f"howdah_{worker}", "")
     assert len(claim(sql, worker)) == 1
     assert not asleep(sql, worker)
 
@@ -395,7 +495,7 @@ def test_a_publish_to_other_queues_does_not_wake(sql: Session, sessions: Callabl
     listener = sessions()
     worker = start_worker(sql, "a.b", queues=["mail"])
     exchange(sql, worker, num=1, sleep=True)
-    listener.execute("listen howdah")
+    listener.execute(f"listen howdah_{worker}")
 
     publish(sql, "a.b", queue="other")
 
@@ -419,7 +519,7 @@ def test_what_comes_back_wakes_a_sleeper(
     worker = start_worker(sql, "a.b", queues=queues)
     exchange(sql, worker, num=1, sleep=True)
     listener = sessions()
-    listener.execute("listen howdah")
+    listener.execute(f"listen howdah_{worker}")
 
     sql.execute(query)
 
@@ -520,3 +620,125 @@ def test_a_log_keeps_its_newest_thousand_lines_and_goes_with_its_job(sql: Sessio
 
     sql.execute("select jobs.delete(%s, true)", job_id)
     assert set(counts(sql).values()) == {0}
+
+
+def tie(session: Session, worker: int) -> bool:
+    """Tie a worker's life to a session, as its heartbeat does."""
+    own: bool = session.value("select jobs.session_started(%s, pg_backend_pid())", worker)
+    return own
+
+
+def test_the_runs_of_a_worker_whose_session_has_ended_come_back_before_its_lease_ends(
+    sql: Session, sessions: Callable[..., Session], clock: Clock
+) -> None:
+    job_id = publish(sql, "a.b", max_retries=0)
+    worker, heart = start_worker(sql, "a.b", lease=3600), sessions()
+    claim(sql, worker)
+    assert tie(heart, worker) is True
+    heart.execute("select jobs.heartbeat(%s)", worker)
+    sql.execute("select jobs.maintain()")
+    heart.connection.close()
+    wait_for_the_end_of_sessions(sql)
+    clock.advance(1)
+
+    assert ("missing", 1) in chores(sql)
+    assert state(sql, job_id) == "running"
+    clock.advance(0.5)
+    assert ("rescued", 1) in chores(sql)
+
+    assert state(sql, job_id) == "ready"
+    refused(sql, "JB007", "select * from jobs.heartbeat(%s)", worker)
+
+
+def test_a_lost_session_alone_is_no_death(
+    sql: Session, sessions: Callable[..., Session], clock: Clock
+) -> None:
+    job_id = publish(sql, "a.b")
+    worker, heart = start_worker(sql, "a.b", lease=3600), sessions()
+    claim(sql, worker)
+    tie(heart, worker)
+    heart.connection.close()
+    wait_for_the_end_of_sessions(sql)
+    clock.advance(1)
+    assert ("missing", 1) in chores(sql)
+
+    clock.advance(0.1)
+    sql.execute("select jobs.heartbeat(%s)", worker)  # it is back
+    clock.advance(0.5)
+    assert ("rescued", 0) in chores(sql)
+    assert tie(sessions(), worker) is True
+    clock.advance(5)
+
+    assert "missing" not in dict(chores(sql))
+    assert state(sql, job_id) == "running"
+
+
+def test_a_session_that_is_not_the_worker_s_own_ties_nothing(sql: Session, clock: Clock) -> None:
+    """Behind a transaction pooler the client knows the number of no backend, or of another one."""
+    job_id = publish(sql, "a.b")
+    worker = start_worker(sql, "a.b", lease=3600)
+    claim(sql, worker)
+
+    assert sql.value("select jobs.session_started(%s, pg_backend_pid() + 1)", worker) is False
+    assert sql.value("select jobs.session_started(%s, null)", worker) is False
+
+    assert sql.value("select count(*) from pg_locks where locktype = 'advisory' and classid = 48179") == 0
+    for _ in range(3):
+        clock.advance(2)
+        assert "missing" not in dict(chores(sql))
+    assert state(sql, job_id) == "running"
+
+
+def test_nobody_is_missed_while_the_server_has_just_come_back(
+    sql: Session, sessions: Callable[..., Session], clock: Clock
+) -> None:
+    worker, heart = start_worker(sql, "a.b", lease=3600), sessions()
+    tie(heart, worker)
+    heart.connection.close()
+    wait_for_the_end_of_sessions(sql)
+    sql.execute(
+        "create or replace function howdah.up_for() returns interval language sql return interval '1 s'"
+    )
+    clock.advance(1)
+
+    assert "missing" not in dict(chores(sql))
+
+
+def test_a_server_has_been_up_since_its_last_crash() -> None:
+    server = ChaosServer(fastest_folder(1 << 30) or Path("/tmp"))
+    try:
+        server.start()
+        migrate(server.dsn("postgres"))
+        with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+            connection.execute("select pg_sleep(1.1)")
+            assert connection.execute("select howdah.up_for() > '1 s'").fetchone() == (True,)
+            (backend,) = connection.execute("select pg_backend_pid()").fetchone() or (0,)
+            os.kill(backend, signal.SIGKILL)  # the server goes on, its sessions do not
+        with suppress(psycopg.Error):
+            connection.execute("select 1")
+        assert _asked(server, "select howdah.up_for() < '1 s'")
+        assert not _asked(server, "select pg_postmaster_start_time() > clock_timestamp() - interval '1 s'")
+        assert _asked(server, "select pg_sleep(1.1) is not null and howdah.up_for() > '1 s'")
+    finally:
+        server.stop()
+
+
+def _asked(server: ChaosServer, question: str) -> bool:
+    """Ask, as soon as the server answers again."""
+    for _ in range(200):
+        with suppress(psycopg.OperationalError), psycopg.connect(server.dsn("postgres")) as connection:
+            row = connection.execute(question.encode()).fetchone()
+            return bool(row and row[0])
+        time.sleep(0.02)
+    raise AssertionError("the server has not come back")
+
+
+def chores(sql: Session) -> list[tuple[str, int]]:
+    return [(row["chore"], row["jobs"]) for row in sql.rows("select * from jobs.maintain()")]
+
+
+def wait_for_the_end_of_sessions(sql: Session) -> None:
+    """Wait until the server has noticed that a client has hung up."""
+    locks = "select count(*) from pg_locks where locktype = 'advisory' and classid = 48179"
+    while sql.value(locks):
+        sql.execute("select pg_sleep(0.01)")

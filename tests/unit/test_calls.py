@@ -40,7 +40,11 @@ MOMENT = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
         (calls.cancel("7"), "cancel", {"i_job_id": "7"}),
         (calls.list_jobs(limit=0), "list", {"i_limit": 0}),
         (calls.heartbeat(1, [2]), "heartbeat", {"i_worker_id": 1, "i_run_ids": [2]}),
-        (calls.exchange(1, [], 5), "exchange", {"i_worker_id": 1, "i_num": 5, "i_sleep": False}),
+        (
+            calls.exchange(1, [], 5),
+            "exchange",
+            {"i_worker_id": 1, "i_num": 5, "i_sleep": False, "i_soon": False},
+        ),
         (calls.unfinished(()), "unfinished", {}),
     ],
 )

@@ -25,8 +25,13 @@ from howdah.errors import ConfigurationError
             "postgresql://a:1,b:2/shop?target_session_attrs=read-write",
             {"host": ["a", "b"], "port": [1, 2], "database": "shop", "target_session_attrs": "read-write"},
         ),
-        ("host=a,b port=7", {"host": ["a", "b"], "port": [7, 7]}),
-        ("host=a,b", {"host": ["a", "b"], "port": [5432, 5432]}),
+        (
+            "postgresql://a,b/?target_session_attrs=any",
+            {"host": ["a", "b"], "port": [5432, 5432], "target_session_attrs": "any"},
+        ),
+        # Of several hosts the one is meant that can be written to.
+        ("host=a,b port=7", {"host": ["a", "b"], "port": [7, 7], "target_session_attrs": "read-write"}),
+        ("host=a,b", {"host": ["a", "b"], "port": [5432, 5432], "target_session_attrs": "read-write"}),
         ("hostaddr=10.0.0.1 host=db", {"host": "10.0.0.1"}),
         ("sslmode=require host=db", {"host": "db", "dsn": "postgresql://?sslmode=require"}),
         (

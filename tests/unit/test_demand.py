@@ -23,6 +23,7 @@ loads = st.builds(
     waiting=counts,
     requested=counts,
     duration=st.none() | st.floats(0, 1),
+    size=st.floats(0, 2e6),
 )
 
 
@@ -51,6 +52,12 @@ def test_a_single_long_run_among_short_ones_does_not_end_prefetching_for_long() 
     assert prefetch(10, mean) > 100
 
 
+def test_large_documents_do_not_pile_up_in_memory() -> None:
+    fast = Load(slots=10, busy=10, waiting=0, requested=0, duration=0.00001, size=1_000_000)
+
+    assert claim_size(fast) == 64
+
+
 @given(loads)
 def test_a_claim_never_exceeds_what_is_missing(load: Load) -> None:
     claimed = claim_size(load)
@@ -62,7 +69,7 @@ def test_a_claim_never_exceeds_what_is_missing(load: Load) -> None:
 
 @given(loads)
 def test_an_idle_worker_with_nothing_at_hand_always_asks(load: Load) -> None:
-    idle = Load(load.slots, 0, 0, 0, load.duration)
+    idle = Load(load.slots, 0, 0, 0, load.duration, load.size)
 
     assert claim_size(idle) >= 1
     assert flush_size(idle) >= 1

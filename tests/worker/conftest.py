@@ -110,10 +110,11 @@ def spawn(tmp_path: Path, live_database: Database) -> Iterator[Spawn]:
             "import chores, os, sys\nfrom howdah.worker import *\n"
             "from howdah.worker.log import set_up_logging\nset_up_logging()\n"
         )
+        path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
         process = subprocess.Popen(
             [sys.executable, "-c", imports + textwrap.dedent(main)],
             cwd=tmp_path,
-            env={**os.environ, "HOWDAH_DSN": live_database.dsn, "PYTHONPATH": str(tmp_path)},
+            env={**os.environ, "HOWDAH_DSN": live_database.dsn, "PYTHONPATH": path},
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -329,9 +329,11 @@ async def test_outcomes_survive_an_outage(
     app: Howdah, start: Start, live_database: Any, cluster: Any
 ) -> None:
     begun, leave = asyncio.Event(), asyncio.Event()
+    runs: list[int] = []
 
     @app.task
     async def wait(number: int) -> int:
+        runs.append(number)
         begun.set()
         await leave.wait()
         return number
@@ -349,6 +351,7 @@ async def test_outcomes_survive_an_outage(
 
     assert [await job.result(20) for job in jobs] == list(range(5))
     assert all([await job.failures() == [] for job in jobs])
+    assert sorted(runs) == list(range(5)), "an outcome was lost, and its job run again"
 
 
 async def test_jobs_claimed_by_an_exchange_without_an_answer_are_given_back(

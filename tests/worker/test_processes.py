@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,6 +102,43 @@ async def test_the_job_of_a_killed_worker_is_run_by_another(app: Howdah, spawn: 
     other = spawn(TASKS, ONE.format(grace=1))
 
     assert await job.result(60) == other.pid
+
+
+async def test_the_job_of_a_killed_worker_is_run_by_another_within_two_seconds(
+    app: Howdah, spawn: Spawn
+) -> None:
+    main = "sys.exit(Worker(chores.app, WorkerOptions(lease=60, concurrency=2)).main())"
+    first = spawn(TASKS, main)
+    job = await app.publish("chores.wait", 0.5)
+    await eventually(lambda: is_running(job))
+    other = spawn(TASKS, main)
+    await eventually(lambda: _both_there(app))
+    await job.result(30)
+    again = await app.publish("chores.wait", 3)
+    await eventually(lambda: is_running(again))
+    await asyncio.sleep(1.5)  # its heartbeat has been answered since
+    victims = {first.pid: first, other.pid: other}
+    row = await again.info()
+    workers = {w["worker_id"]: w["pid"] for w in await app.execute(calls.list_workers())}
+    assert row is not None
+    victim = victims[workers[row.worker_id]]
+    victim.kill()
+    killed = time.monotonic()
+
+    await eventually(lambda: _run_by_another(again, row.run_id), 30)
+
+    assert time.monotonic() - killed < 10  # loaded machines are slow; the figures say how fast it is
+    assert await again.failures() != []
+
+
+async def _both_there(app: Howdah) -> bool:
+    workers = await app.execute(calls.list_workers())
+    return len(workers) == 2
+
+
+async def _run_by_another(job: Any, run_id: int | None) -> bool:
+    row = await job.info()
+    return bool(row.state == "running" and row.run_id != run_id)
 
 
 async def test_a_frozen_worker_that_wakes_up_late_changes_nothing_and_works_on(

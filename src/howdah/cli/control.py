@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
-import re
 from typing import TYPE_CHECKING
 
 import click
 
 from howdah.cli import options
+from howdah.cli.age import parse_age
 from howdah.cli.database import ask, session
 from howdah.cli.output import print_json
 
 if TYPE_CHECKING:
     from howdah.calls import Call
     from howdah.models import ChangedJob
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @click.command("cancel", epilog=options.example("howdah cancel 42 --reason 'ordered twice'"))
@@ -70,7 +67,7 @@ def prune_command(older_than: str | None, dsn: str | None, as_json: bool) -> Non
     """Delete finished jobs whose time is over, and print how many."""
     from howdah import calls
 
-    age = None if older_than is None else _age(older_than)
+    age = None if older_than is None else parse_age(older_than, "--older-than")
     pruned = 0
     with session(dsn) as opened:
         # One call deletes a bounded number, so that no transaction is long.
@@ -80,10 +77,3 @@ def prune_command(older_than: str | None, dsn: str | None, as_json: bool) -> Non
         print_json({"pruned": pruned})
     else:
         click.echo(str(pruned))
-
-
-def _age(text: str) -> datetime.timedelta:
-    match = re.fullmatch(r"(\d{1,6})([smhdw])", text)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is no age such as 12h or 7d", param_hint="--older-than")
-    return datetime.timedelta(**{_UNITS[match[2]]: int(match[1])})

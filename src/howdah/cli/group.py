@@ -65,8 +65,9 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Read the options of the command and run it."""
-        # As Ctrl-C does, so that whoever holds the embedded server lets go of it.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # As Ctrl-C does, so that whoever holds the embedded server lets go of it. A worker has its own way.
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         with one_line():
             return super().invoke(ctx)
 

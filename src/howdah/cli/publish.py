@@ -25,7 +25,7 @@ def _json(context: click.Context, parameter: click.Parameter, text: str | None) 
         return None
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"no JSON: {error}") from None
 
 
@@ -63,7 +63,7 @@ def argument(text: str) -> Any:
     """
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -1,10 +1,11 @@
-"""`howdah queue list · pause · resume · purge`."""
+"""`howdah queue list · pause · resume · keep · purge`."""
 
 from __future__ import annotations
 
 import click
 
 from howdah.cli import options
+from howdah.cli.age import parse_age
 from howdah.cli.database import ask, session
 from howdah.cli.output import print_json, print_table
 
@@ -58,6 +59,45 @@ def resume(queue: str, dsn: str | None, as_json: bool) -> None:
 
     ask(dsn, calls.resume_queue(queue))
     _say(as_json, queue, paused=False)
+
+
+@queue_command.command(
+    "keep", epilog=options.example("howdah queue keep mail --successes 12h --failures forever")
+)
+@click.argument("queue")
+@click.option("--successes", metavar="AGE", help="Keep what succeeded for so long.  [default: 7d]")
+@click.option(
+    "--failures", metavar="AGE", help="Keep what failed or was cancelled for so long.  [default: 30d]"
+)
+@options.as_json
+@options.dsn
+def keep(queue: str, successes: str | None, failures: str | None, dsn: str | None, as_json: bool) -> None:
+    """Set how long finished jobs of a queue are kept, those that have ended before included.
+
+    AGE: 90s, 15m, 12h, 7d, 4w or forever. What is not given stays as it is; a time that a job or its task
+    names comes first.
+    """
+    from howdah import calls
+
+    if successes is None and failures is None:
+        raise click.UsageError("give --successes, --failures or both")
+    seconds = {"result_ttl": _kept(successes, "--successes"), "failure_ttl": _kept(failures, "--failures")}
+    ask(dsn, calls.set_queue(queue, **seconds))
+    if as_json:
+        print_json({"queue": queue, "successes": successes, "failures": failures})
+    else:
+        given = {"successes": successes, "failures": failures}
+        click.echo(f"{queue} keeps " + ", ".join(f"{what} {age}" for what, age in given.items() if age))
+
+
+def _kept(age: str | None, option: str) -> float | None:
+    match age:
+        case None:
+            return None
+        case "forever":
+            return -1
+        case _:
+            return parse_age(age, option).total_seconds()
 
 
 def _say(as_json: bool, queue: str, *, paused: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,8 +11,10 @@ import asyncpg
 
 from howdah import json
 from howdah.drivers import document_statement, statement
-from howdah.drivers.conninfo import asyncpg_arguments, without_password
-from howdah.errors import ConfigurationError, DatabaseUnavailable, error_for
+from howdah.drivers.conninfo import without_password
+from howdah.drivers.opening import connected
+from howdah.drivers.pooler import is_pooled
+from howdah.errors import ConfigurationError, DatabaseUnavailable, InvalidInput, error_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +38,7 @@ TROUBLE = (
     OSError,
     TimeoutError,
 )
+_ARGUMENT = re.compile(r"query argument \$(\d+)")
 _FIELDS = {"field": "column_name", "hint": "hint", "detail": "detail"}
 
 
@@ -53,7 +57,10 @@ class AsyncpgDriver:
         try:
             return await self._connection.fetch(query, *arguments, timeout=timeout)
         except TROUBLE as error:
-            raise translated(error) from error
+            refused = translated(error)
+            if isinstance(refused, InvalidInput) and refused.field is None:
+                refused.field = _field(error, call)
+            raise refused from error
 
 
 class JoinedAsyncpgDriver(AsyncpgDriver):
@@ -68,7 +75,14 @@ class JoinedAsyncpgDriver(AsyncpgDriver):
 
 
 class OpenConnection(AsyncpgDriver):
-    """A connection of our own."""
+    """A connection of our own.
+
+    `pooled`: it ends at a pooler, so that its session is another one with each statement.
+    """
+
+    def __init__(self, connection: Any, *, pooled: bool = False) -> None:
+        super().__init__(connection)
+        self.pooled: bool = pooled
 
     @property
     def closed(self) -> bool:
@@ -88,6 +102,20 @@ class OpenConnection(AsyncpgDriver):
             raise translated(error) from error
         self._connection.add_termination_listener(lambda *_: ended())
 
+    async def reset(self) -> None:
+        """Make the session forget what it was told, unless it is a pooler's. Raises anything."""
+        if not self.pooled:
+            await self._connection.reset()
+
+    @property
+    def backend_pid(self) -> int:
+        """The process id that the server told; a pooler tells one of its own making."""
+        return int(self._connection.get_server_pid())
+
+    def on_end(self, ended: Callable[[], None]) -> None:
+        """Call `ended` when the connection ends, whoever ends it."""
+        self._connection.add_termination_listener(lambda *_: ended())
+
     async def close(self) -> None:
         """Say goodbye to the server, for a second at most."""
         try:
@@ -105,20 +133,14 @@ async def open_connection(dsn: str, *, name: str = "howdah", timeout: float = 10
 
     Raises `DatabaseUnavailable` when PostgreSQL cannot be reached, `DatabaseError` when it refuses for good.
     """
-    arguments = asyncpg_arguments(dsn)
-    settings = arguments.setdefault("server_settings", {})
-    settings.setdefault("application_name", name)
-    # The database's own default may be higher, and claims work at READ COMMITTED only.
-    settings["default_transaction_isolation"] = "read committed"
-    arguments.setdefault("timeout", timeout)
     try:
-        connection = await asyncpg.connect(**arguments)
+        connection = await connected(dsn, name, timeout)
     except (asyncpg.PostgresError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
         raise translated(error, where=without_password(dsn)) from error
     except (asyncpg.ClientConfigurationError, asyncpg.InterfaceError, ValueError) as error:
         raise ConfigurationError(f"the DSN cannot be used: {error}", field="dsn") from error
     _watch_for_a_dead_peer(connection)
-    return OpenConnection(connection)
+    return OpenConnection(connection, pooled=is_pooled(dsn))
 
 
 def translated(error: BaseException, where: str | None = None) -> HowdahError:
@@ -132,6 +154,16 @@ def translated(error: BaseException, where: str | None = None) -> HowdahError:
     if isinstance(error, TimeoutError):
         return DatabaseUnavailable(f"PostgreSQL{_at(where)} did not answer in time")
     return DatabaseUnavailable(f"PostgreSQL{_at(where)} cannot be reached: {_text(error)}")
+
+
+def _field(error: BaseException, call: Call[Any]) -> str | None:
+    """Return the name of the argument that could not be sent, or that PostgreSQL cannot store."""
+    names = [name.removeprefix("i_") for name in call.arguments]
+    found = _ARGUMENT.search(str(error))
+    if found:
+        return names[int(found[1]) - 1]
+    nul = (name for name, value in zip(names, call.arguments.values(), strict=True) if "\x00" in str(value))
+    return next(nul, None)
 
 
 def _text(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from howdah.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["asyncpg_arguments", "without_password"]
+__all__ = ["asyncpg_arguments", "wanted_session", "without_password"]
 
 _RENAMED = {
     "user": "user",
@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "options": "PGOPTIONS",
     "application_name": "PGAPPNAME",
     "connect_timeout": "PGCONNECT_TIMEOUT",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
 }
 
 
@@ -45,8 +46,8 @@ def asyncpg_arguments(dsn: str, environ: Mapping[str, str] | None = None) -> dic
     given |= _parsed(dsn)
     arguments: dict[str, Any] = _hosts(given)
     arguments |= {ours: given[libpq] for libpq, ours in _RENAMED.items() if libpq in given}
-    if "target_session_attrs" in given:
-        arguments["target_session_attrs"] = given["target_session_attrs"]
+    if (wanted := wanted_session(given)) is not None:
+        arguments["target_session_attrs"] = wanted
     if tls := {name: given[name] for name in _TLS if name in given}:
         arguments["dsn"] = f"postgresql://?{urlencode(tls)}"
     if (patience := _number("connect_timeout", given.get("connect_timeout", "0"))) > 0:
@@ -54,6 +55,16 @@ def asyncpg_arguments(dsn: str, environ: Mapping[str, str] | None = None) -> dic
     if settings := {name: given[name] for name in _SERVER if name in given}:
         arguments["server_settings"] = settings
     return arguments
+
+
+def wanted_session(given: Mapping[str, str]) -> str | None:
+    """Return which of several hosts will do: the one that can be written to, unless the DSN says otherwise.
+
+    >>> wanted_session({"host": "one.example,two.example"})
+    'read-write'
+    """
+    several = "," in (given.get("hostaddr") or given.get("host") or "")
+    return given.get("target_session_attrs") or ("read-write" if several else None)
 
 
 def without_password(dsn: str) -> str:

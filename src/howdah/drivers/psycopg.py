@@ -8,6 +8,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from howdah.drivers import statement
+from howdah.drivers.pooler import drops_options, refused_options
 from howdah.drivers.psycopg_values import (
     abandon,
     adapt,
@@ -72,9 +73,12 @@ async def open_psycopg_connection(dsn: str, *, name: str = "howdah") -> OpenPsyc
 
     Raises `DatabaseUnavailable` when PostgreSQL cannot be reached, `ConfigurationError` for a wrong DSN.
     """
+    gave = not drops_options(dsn)
     arguments = connection_arguments(dsn, name)
     try:
         connection = await psycopg.AsyncConnection.connect(autocommit=True, **arguments)
     except psycopg.Error as error:
+        if refused_options(dsn, error, gave=gave):
+            return await open_psycopg_connection(dsn, name=name)
         raise connection_error(error, dsn) from error
     return OpenPsycopgConnection(connection)

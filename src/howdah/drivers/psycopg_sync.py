@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from howdah.drivers import statement
+from howdah.drivers.pooler import drops_options, refused_options
 from howdah.drivers.psycopg_values import (
     abandon,
     adapt,
@@ -73,9 +74,12 @@ def open_psycopg_connection_sync(dsn: str, *, name: str = "howdah") -> OpenSyncP
 
     Raises `DatabaseUnavailable` when PostgreSQL cannot be reached, `ConfigurationError` for a wrong DSN.
     """
+    gave = not drops_options(dsn)
     arguments = connection_arguments(dsn, name)
     try:
         connection = psycopg.Connection.connect(autocommit=True, **arguments)
     except psycopg.Error as error:
+        if refused_options(dsn, error, gave=gave):
+            return open_psycopg_connection_sync(dsn, name=name)
         raise connection_error(error, dsn) from error
     return OpenSyncPsycopgConnection(connection)

@@ -11,7 +11,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.string import StrDumperUnknown, TextLoader
 
-from howdah.drivers.conninfo import asyncpg_arguments, without_password
+from howdah.drivers.conninfo import asyncpg_arguments, wanted_session, without_password
+from howdah.drivers.pooler import OTHER_PROCESS, drops_options
 from howdah.errors import ConfigurationError, DatabaseUnavailable, InvalidInput, error_for
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "connection_error",
     "translated",
     "was_ended",
+    "whose_process",
 ]
 
 # Seconds, but for the last: when a peer that is silent counts as gone.
@@ -39,6 +41,8 @@ _DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "15000",
 }
+# Seconds for each of several hosts: one that is gone does not answer at all, and the next one waits.
+_ONE_OF_SEVERAL = "3"
 # The database's own default may be higher, and claims work at READ COMMITTED only.
 _ISOLATION = r"-c default_transaction_isolation=read\ committed"
 
@@ -94,9 +98,21 @@ def connection_arguments(dsn: str, name: str) -> dict[str, Any]:
     """Return what psycopg connects with. Raises `ConfigurationError`."""
     asyncpg_arguments(dsn, {})  # refuses what cannot be, in the same words for both drivers
     given = {key: str(value) for key, value in conninfo_to_dict(dsn).items() if value not in (None, "")}
-    given["options"] = " ".join(filter(None, (given.get("options"), _ISOLATION)))
+    isolation = None if drops_options(dsn) else _ISOLATION
+    if options := " ".join(filter(None, (given.get("options"), isolation))):
+        given["options"] = options
+    # In the environment it holds, as for libpq.
+    if (wanted := wanted_session(given)) is not None and not os.environ.get("PGTARGETSESSIONATTRS"):
+        given["target_session_attrs"] = wanted
+    if "," in given.get("host", ""):
+        given.setdefault("connect_timeout", _ONE_OF_SEVERAL)
     # Behind a transaction pooler the next statement may meet a session in which nothing was prepared.
     return {"fallback_application_name": name, "prepare_threshold": None, **_DEFAULTS, **given}
+
+
+def whose_process(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> bytes:
+    """Return the question that has a row for an answer when a pooler stands between."""
+    return OTHER_PROCESS.format(int(connection.info.backend_pid)).encode()
 
 
 def connection_error(error: psycopg.Error, dsn: str) -> HowdahError:

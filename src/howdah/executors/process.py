@@ -33,6 +33,8 @@ _GRACE = {"timeout": 2.0, "cancel": 2.0, "shutdown": 0.4, "lost": 0.4}
 # Seconds that a process gets to end by itself: when it is replaced, and when the worker ends.
 _FAREWELL = 10.0
 _LAST_FAREWELL = 1.0
+# Seconds that one stays idle where none is kept warm: it served a job that had to be alone.
+_LINGER = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class ProcessPool:
         self._guardian: Guardian | None = None
         self._beside: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._warm = False
 
     @property
     def pids(self) -> list[int]:
@@ -62,11 +65,12 @@ class ProcessPool:
         return [child.pid for child in self._children if child.death is None]
 
     def warm(self) -> None:
-        """Start a process before it is needed."""
+        """Start a process before it is needed, and always have one."""
+        self._warm = True
         self._do(self._spare())
 
-    async def run(self, run: Run, sink: Sink) -> Answer:
-        """Run a job in a process of its own.
+    async def run(self, run: Run, sink: Sink, begun: Callable[[], None] | None = None) -> Answer:
+        """Run a job in a process of its own; `begun` is called when that has started and begins.
 
         When cancelled, the run is asked to stop, and killed when it does not; the argument of the
         cancellation says why. Raises `ProcessDied`, OSError when no process can be started.
@@ -74,7 +78,7 @@ class ProcessPool:
         child = await self._taken()
         run_id = run.job.run_id
         try:
-            return await child.run(encode(run), run_id, sink)
+            return await child.run(encode(run), run_id, sink, begun)
         except asyncio.CancelledError as wish:
             return await self._stopped(child, run_id, wish, sink)
         finally:
@@ -139,10 +143,17 @@ class ProcessPool:
         worn = child.runs >= limits.jobs or child.memory > limits.megabytes * _MEBIBYTE
         if child.usable and not worn and not self._closed:
             self._idle.append(child)
+            if not self._warm:
+                asyncio.get_running_loop().call_later(_LINGER, self._let_go, child, child.runs)
             return
         self._retire(child)
-        if not self._closed:
+        if not self._closed and self._warm:
             self._do(self._spare())
+
+    def _let_go(self, child: Child, runs: int) -> None:
+        if child in self._idle and child.runs == runs and not self._closed:
+            self._idle.remove(child)
+            self._retire(child)
 
     def _retire(self, child: Child) -> None:
         self._do(self._ended(child, _FAREWELL))

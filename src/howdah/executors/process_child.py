@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from howdah.executors.process_death import Death, memory_kills, peak_memory
-from howdah.executors.process_failures import ProcessDied
+from howdah.executors.process_failures import ProcessDied, ProcessUnfit
 from howdah.executors.process_messages import (
     Answer,
+    Begun,
     End,
     Line,
     Stop,
@@ -61,6 +62,7 @@ class Child:
         self._peak = 0
         self._kills = memory_kills()
         self._run_id = 0
+        self._begun: Callable[[], None] | None = None
         self._answer: asyncio.Future[Answer] | None = None
         self._live: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -108,9 +110,14 @@ class Child:
 
     # ── What it is asked ──
 
-    async def run(self, request: bytes, run_id: int, sink: Sink) -> Answer:
-        """Have it run a job. Raises `ProcessDied`. When cancelled, it goes on: see `answer`."""
-        self.sink, self._run_id = sink, run_id
+    async def run(
+        self, request: bytes, run_id: int, sink: Sink, begun: Callable[[], None] | None = None
+    ) -> Answer:
+        """Have it run a job; `begun` is called when it begins. Raises `ProcessDied`.
+
+        When cancelled, it goes on: see `answer`.
+        """
+        self.sink, self._run_id, self._begun = sink, run_id, begun
         self._answer = asyncio.get_running_loop().create_future()
         self.runs += 1
         self._write(request)
@@ -134,7 +141,7 @@ class Child:
 
     def done(self) -> None:
         """Take notice that nobody waits for its run any more."""
-        self._answer = None
+        self._answer = self._begun = None
         self.sink = self._idle_sink
 
     async def end(self, patience: float) -> None:
@@ -176,6 +183,9 @@ class Child:
             case Line() as said:
                 if said.run_id == self._run_id:
                     self.sink(said.level, said.text)
+            case Begun(run_id=run_id):
+                if self._begun is not None and run_id == self._run_id:
+                    self._begun()
             case Unfit() as unfit:
                 self._unfit = unfit.problem
             case answer:
@@ -206,8 +216,11 @@ class Child:
         self.death = Death(code, self._peak, memory_kills() > self._kills)
         self._drain()
         if self._answer is not None and not self._answer.done():
-            problem = f"its process could not start: {self._unfit}" if self._unfit else str(self.death)
-            self._answer.set_exception(ProcessDied(problem))
+            self._answer.set_exception(
+                ProcessUnfit(f"its process could not start: {self._unfit}")
+                if self._unfit
+                else ProcessDied(str(self.death))
+            )
             self._answer.exception()  # asked for, should nobody wait any more
         return True
 

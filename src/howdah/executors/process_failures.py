@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ProcessDied", "RemoteError"]
+__all__ = ["ProcessDied", "ProcessUnfit", "RemoteError"]
 
 
 class RemoteError(Exception):
@@ -23,3 +23,7 @@ class RemoteError(Exception):
 
 class ProcessDied(Exception):
     """The process ended in the middle of a run; the text says how."""
+
+
+class ProcessUnfit(ProcessDied):
+    """The process ended before it could run anything: it cannot import what it would need."""

@@ -9,6 +9,7 @@ from howdah.models import ClaimedJob  # noqa: TC001 (read when the decoders are 
 __all__ = [
     "Answer",
     "Asked",
+    "Begun",
     "End",
     "Line",
     "Message",
@@ -50,6 +51,12 @@ class Line(msgspec.Struct, tag="line", frozen=True):
     run_id: int
     level: int
     text: str
+
+
+class Begun(msgspec.Struct, tag="begun", frozen=True):
+    """The process has started and begins the run: from now on its timeout counts."""
+
+    run_id: int
 
 
 class Unfit(msgspec.Struct, tag="unfit", frozen=True):
@@ -97,7 +104,7 @@ class Raised(msgspec.Struct, tag="raised", frozen=True):
 
 Request = Run | Stop | End
 Answer = Returned | Asked | Raised
-Message = Line | Unfit | Returned | Asked | Raised
+Message = Line | Begun | Unfit | Returned | Asked | Raised
 
 _encoder = msgspec.json.Encoder()
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -8,6 +8,7 @@
 * ``outcomes``     what became of a run, as the database takes it (pure)
 * ``heartbeat``    keeps the lease, from a thread of its own
 * ``doorbell``     wakes the worker when a job is published
+* ``naps``         how long a worker that found nothing waits: pure
 * ``housekeeping`` calls `maintain()`
 * ``registration`` who the worker is
 * ``lifespan``     the app's resources, for as long as the process lives

@@ -56,24 +56,34 @@ class Catalogue:
         coroutine: Executor,
         thread: Executor,
         process: Callable[[Task[..., Any]], Executor],
+        alone: Callable[[Task[..., Any]], Executor | None],
     ) -> None:
         self._tasks = tasks
         self._allow = tuple(allow)
         self._coroutine = coroutine
         self._thread = thread
         self._process = process
+        self._alone = alone
         self._found: dict[str, Runnable] = {}
 
     def descriptions(self) -> list[TaskDescription]:
         """Return what the database shall know about the registered tasks."""
         return [task.description for task in self._tasks]
 
-    def find(self, name: str) -> Runnable:
-        """Return what runs the task of this name. Raises `UnknownTask`."""
+    def find(self, name: str, *, alone: bool = False) -> Runnable:
+        """Return what runs the task of this name; `alone`: if possible in a process of its own.
+
+        Raises `UnknownTask`.
+        """
+        if alone:
+            return self._runnable(self._named(name), alone=True)
         found = self._found.get(name)
         if found is None:
-            found = self._found[name] = self._runnable(self._tasks.get(name) or self._imported(name))
+            found = self._found[name] = self._runnable(self._named(name))
         return found
+
+    def _named(self, name: str) -> Task[..., Any]:
+        return self._tasks.get(name) or self._imported(name)
 
     def _imported(self, name: str) -> Task[..., Any]:
         try:
@@ -81,8 +91,10 @@ class Catalogue:
         except TaskNotAllowed as error:
             raise UnknownTask(error.message) from error
 
-    def _runnable(self, task: Task[..., Any]) -> Runnable:
+    def _runnable(self, task: Task[..., Any], *, alone: bool = False) -> Runnable:
         if task.isolation == "process":
             return Runnable(task.function, task.parameters, self._process(task))
+        if alone and (own := self._alone(task)) is not None:
+            return Runnable(task.function, task.parameters, own)
         executor = self._coroutine if task.is_coroutine else self._thread
         return Runnable(task.function, task.parameters, executor)

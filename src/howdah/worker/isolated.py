@@ -90,6 +90,9 @@ class _Process:
             self.say(Unfit(str(error)))
             return 1
         while isinstance(request := self._requests.get(), Run):
+            if request.job.alone and (problem := _missing(request)):
+                self.say(Unfit(problem))
+                return 1
             answer = self._running.perform(request, _found)
             _flush()
             self.say(answer)
@@ -131,6 +134,15 @@ def _found(module: str, name: str) -> Any:
     if found is None:
         raise ConfigurationError(f"there is no {name} in module {module}")
     return found
+
+
+def _missing(run: Run) -> str | None:
+    """Say why a function is not to be found here, which does not speak against its job."""
+    try:
+        _found(run.module, run.name)
+    except HowdahError as error:
+        return str(error)
+    return None
 
 
 def _be_quiet() -> None:

@@ -22,9 +22,10 @@ from howdah.definition import Definition
 from howdah.drivers.pool import Pool
 from howdah.drivers.transactions import Connections
 from howdah.errors import InvalidInput, RunInterrupted, TimedOut
-from howdah.executors.process_messages import Asked, Line, Raised, Returned, Run, Stop
+from howdah.executors.process_messages import Asked, Begun, Line, Raised, Returned, Run, Stop
 from howdah.parameters import Parameters, arguments_in
 from howdah.retry import Cancel, Retry, Snooze
+from howdah.settings import load_settings
 from howdah.worker import outcomes
 from howdah.worker.lifespan import resources_of
 from howdah.worker.surroundings import Backing, RunSurroundings
@@ -44,13 +45,13 @@ _LONGEST_LINE = 8192
 class Running:
     """Runs one job after the other in the main thread; `say` tells the worker what they log."""
 
-    def __init__(self, dsn: str, say: Callable[[Line], None]) -> None:
+    def __init__(self, dsn: str, say: Callable[[Begun | Line], None]) -> None:
         self._dsn = dsn
         self._say = say
         self._apps: set[int] = set()
         self._runner = asyncio.Runner()
         self._resources: dict[str, Any] = {}
-        self._connections = Connections(dsn, 1)
+        self._connections = Connections(dsn, 1, load_settings().pooled_transactions)
         self._pool = Pool(dsn, size=1, name="howdah isolated")
         self._backing = Backing(self._connections, self._pool, self._resources)
         self._leave: asyncio.Event | None = None
@@ -102,6 +103,7 @@ class Running:
     def perform(self, request: Run, find: Callable[[str, str], Any]) -> Answer:
         """Run a job, and return what to tell the worker."""
         self._run, self._task = request, None
+        self._say(Begun(request.job.run_id))
         surroundings = _Surroundings(self._backing, self, request.job)
         try:
             value = self._called(request, find, surroundings)

@@ -24,7 +24,7 @@ from howdah.errors import (
     LeaseLost,
 )
 from howdah.executors.process import ProcessLimits, ProcessPool
-from howdah.executors.process_failures import ProcessDied, RemoteError
+from howdah.executors.process_failures import ProcessDied, ProcessUnfit, RemoteError
 from howdah.executors.process_messages import Asked, Raised, Returned, Run
 from howdah.naming import module_of
 from howdah.retry import Cancel, Retry, Snooze
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from howdah.app import Howdah
     from howdah.drivers.pool import Pool
+    from howdah.executors import Executor
     from howdah.executors.process_messages import Answer
     from howdah.models import ClaimedJob
     from howdah.tasks import Task
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 __all__ = ["IsolatedTasks", "Setup", "processes_for"]
 
 _log = logging.getLogger("howdah.task")
+# Seconds between a death and its record: whoever kills a whole worker kills its processes one after the
+# other, and what dies with its worker has not died alone.
+_AFTERMATH = 0.2
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -87,10 +91,34 @@ class IsolatedTasks:
         self.processes: ProcessPool = processes
         self.log: JobLog = log
         self.pool: Pool = pool
+        self._unfit: set[str] = set()
+        # Called with the number of a run when its process has started and begins it.
+        self.on_begin: Callable[[int], None] | None = None
 
     def executor_for(self, task: Task[..., Any]) -> _Executor:
         """Return what runs this task."""
         return _Executor(self, module_of(task.function), _name(task.function), task.soft_timeout)
+
+    def executor_alone(self, task: Task[..., Any]) -> Executor | None:
+        """Return what runs a task alone that has not asked for it; None where no process can have it."""
+        name = _name(task.function)
+        if sys.platform == "win32" or not name or "<" in name or task.name in self._unfit:
+            return None
+        return _Lonely(self, task.name, _Executor(self, module_of(task.function), name, None))
+
+    def unfit(self, task: str, problem: str) -> None:
+        """Take notice that no process can run this task: it runs with the others from now on."""
+        logger.warning("%s cannot run alone: %s", task, problem)
+        self._unfit.add(task)
+
+    def owns(self, executor: Executor) -> bool:
+        """Tell whether this one has processes, which may have to start before a run begins."""
+        return isinstance(executor, (_Executor, _Lonely))
+
+    def begun(self, run_id: int) -> None:
+        """Take notice that a run begins."""
+        if self.on_begin is not None:
+            self.on_begin(run_id)
 
     def warm(self, tasks: Sequence[Task[..., Any]]) -> None:
         """Start a process if one of the tasks will need one. Raises `ConfigurationError`."""
@@ -124,8 +152,10 @@ class _Executor:
 
         try:
             run = Run(job, self._module, self._name, self._soft_timeout)
-            answer = await self._home.processes.run(run, heard)
+            answer = await self._home.processes.run(run, heard, lambda: self._home.begun(job.run_id))
         except ProcessDied as death:
+            if job.alone and isinstance(death, ProcessUnfit):
+                raise
             await self._home.log.end(log)  # before the run ends: afterwards the database takes no more lines
             await self._record(job, str(death))
         else:
@@ -136,6 +166,7 @@ class _Executor:
     async def _record(self, job: ClaimedJob, problem: str) -> None:
         """Record that the job killed its process, which no outcome of an exchange can say; always raises."""
         waiting = Waiting()
+        await asyncio.sleep(_AFTERMATH)
         while True:
             try:
                 await self._home.pool.execute(calls.run_died(str(job.id), job.run_id, problem))
@@ -150,6 +181,23 @@ class _Executor:
             else:
                 break
         raise outcomes.AlreadyRecorded(outcomes.failed(job, "crash", problem))
+
+
+class _Lonely:
+    """Runs a task in a process of its own although it did not ask for one, because its workers died."""
+
+    def __init__(self, home: IsolatedTasks, task: str, executor: _Executor) -> None:
+        self._home = home
+        self._task = task
+        self._executor = executor
+
+    async def execute(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Run the current job; put it off, at no cost, when no process can have its task."""
+        try:
+            return await self._executor.execute(function, args, kwargs)
+        except ProcessUnfit as problem:
+            self._home.unfit(self._task, str(problem))
+            return Snooze(0.0)
 
 
 def _value_of(answer: Answer, surroundings: RunSurroundings | None) -> Any:

@@ -13,6 +13,7 @@ from howdah.executors.process_failures import RemoteError
 from howdah.retry import Cancel, Retry, Snooze
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from howdah.models import ClaimedJob, Outcome
@@ -22,6 +23,7 @@ __all__ = [
     "AlreadyRecorded",
     "cancelled",
     "failed",
+    "fitting",
     "from_error",
     "from_value",
     "one_line",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 TEXT_LIMIT = 64 * 1024
+_BATCH_SIZE = 64_000_000
 _LINE_LIMIT = 1000
 _OURS = ("howdah.worker.", "howdah.executors.")
 _NOTHING = msgspec.Raw(b"null")
@@ -43,6 +46,22 @@ class AlreadyRecorded(Exception):
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome[4])
         self.outcome: Outcome = outcome
+
+
+def fitting(batch: Sequence[Outcome], limit: int = _BATCH_SIZE) -> int:
+    """Return how many outcomes can be handed in together: results of more than `limit` bytes go apart.
+
+    >>> from msgspec import Raw
+    >>> fitting([(1, 1, "succeeded", Raw(b"x" * 60)), (2, 2, "succeeded", Raw(b"x" * 60))], limit=100)
+    1
+    """
+    size = 0
+    for number, outcome in enumerate(batch):
+        if outcome[2] == "succeeded" and outcome[3] is not _NOTHING:
+            size += len(memoryview(outcome[3]))
+            if size > limit:
+                return max(number, 1)
+    return len(batch)
 
 
 def from_value(job: ClaimedJob, value: Any) -> Outcome:

@@ -1,7 +1,8 @@
 """Hands in outcomes and claims jobs: one round trip for both, two of them under way.
 
 While PostgreSQL works on one batch, Python works on the other. When the queues are empty one of the two
-connections becomes the scout, which declares the worker asleep and looks again when the doorbell rings.
+connections becomes the scout. For a moment it looks every few milliseconds; then it declares the worker
+asleep, and looks again when the doorbell rings.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING
 from howdah import calls
 from howdah.errors import DatabaseUnavailable, HowdahError, WorkerUnknown
 from howdah.worker import outcomes
+from howdah.worker.burst import nothing_more
 from howdah.worker.demand import BATCH_LIMIT, claim_size, flush_size
 from howdah.worker.line import is_momentary
 from howdah.worker.log import logger
+from howdah.worker.naps import LINGER, nap
 from howdah.worker.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -30,13 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Pipeline"]
 
-# Seconds: how long an outcome waits for company, and how often an unsettled sleeper looks.
+# Seconds: how long an outcome waits for company.
 _FLUSH_DELAY = 0.004
-_SHORT_POLL = 0.02
-# A publisher that is in flight for longer than a second may be so for hours.
-_PATIENT_POLL = 0.1
-_PATIENCE = 1.0
-_BURST_POLL = 0.05
+# A worker whose runs take less than this is back soon, although it has no slot left; else it says so.
+_SHORT_RUN = 0.005
+_SOON = 0.02
 _LATER = 0.05
 
 
@@ -68,9 +69,13 @@ class Pipeline:
         self._empty = False
         self._scouting = False
         self._lay_down = 0.0
+        self._found_at = 0.0
+        self._promised: float | None = None
         self._uncertain = False
         self._stopping = False
         self._waiting = Waiting()
+        self._life: int | None = None
+        doorbell.tell(self._changed.set)
 
     async def run(self) -> None:
         """Work until stopped and drained."""
@@ -81,6 +86,7 @@ class Pipeline:
     def stop(self) -> None:
         """Claim no more, give back what has not started, hand in what runs; then `run` returns."""
         self._stopping = True
+        self._doorbell.called = True  # somebody else must look from now on
         self._runner.drain()
         self._wake()
 
@@ -90,6 +96,11 @@ class Pipeline:
             self._runner.stop_all("lost")
             self._empty = False
             self._wake()
+
+    def fenced(self) -> None:
+        """Take notice that the runner has dropped everything: what the database thinks we hold goes back."""
+        self._uncertain = True
+        self._wake()
 
     @property
     def stopping(self) -> bool:
@@ -121,6 +132,8 @@ class Pipeline:
                 await self._exchange(line, wanted)
             elif self._uncertain and not self._in_flight:
                 await self._reconcile(line)
+            elif self._must_hand_over():
+                await self._exchange(line, 0, sleep=True)
             elif self._may_scout():
                 await self._scout(line)
             else:
@@ -147,12 +160,24 @@ class Pipeline:
         old = now >= self._pending_since + _FLUSH_DELAY
         return old or ready >= self._flush_at or self._runner.idle or self._stopping
 
+    def _must_hand_over(self) -> bool:
+        """Somebody counts on this worker, which has no free slot."""
+        if self._scouting:
+            return False
+        if self._idle_slots() > 0 and not self._stopping:
+            self._promised = None  # it is about to look
+            return False
+        overdue = self._promised is not None and self._clock() >= self._promised
+        return self._doorbell.called or overdue
+
     async def _pause(self) -> None:
         self._changed.clear()
         self._parked += 1
         seconds = None
         if self._pending_since is not None:
             seconds = max(0.0, self._pending_since + _FLUSH_DELAY - self._clock())
+        elif self._promised is not None:
+            seconds = max(0.001, self._promised - self._clock())
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -164,12 +189,16 @@ class Pipeline:
     # ── One exchange ──
 
     async def _exchange(self, line: Line, wanted: int, *, sleep: bool = False) -> ExchangeAnswer | None:
+        if wanted or sleep:
+            self._doorbell.expect()
+            self._promised = None
+        soon = (self._runner.duration or 1.0) < _SHORT_RUN
         handed = self._taken()
         worker_id = self._registration.worker_id
         self._requested += wanted
         self._in_flight += 1
         try:
-            answer = await line.execute(calls.exchange(worker_id, handed, wanted, sleep=sleep))
+            answer = await line.execute(calls.exchange(worker_id, handed, wanted, sleep=sleep, soon=soon))
         except WorkerUnknown:
             await self._start_over(worker_id)
         except DatabaseUnavailable as error:
@@ -187,7 +216,7 @@ class Pipeline:
             await self._after_failure(handed, repr(error))
         else:
             self._waiting.reset()
-            self._accept(answer, handed, wanted, worker_id)
+            self._accept(answer, handed, wanted, worker_id, soon=soon)
             return answer
         finally:
             self._requested -= wanted
@@ -196,14 +225,20 @@ class Pipeline:
 
     def _taken(self) -> list[Outcome]:
         ready = self._runner.outcomes
-        handed = ready[: 2 * BATCH_LIMIT]
+        handed = ready[: outcomes.fitting(ready[: 2 * BATCH_LIMIT])]
         del ready[: len(handed)]
         self._pending_since = None
         return handed
 
-    def _accept(self, answer: ExchangeAnswer, handed: Sequence[Outcome], wanted: int, worker_id: int) -> None:
+    def _accept(
+        self, answer: ExchangeAnswer, handed: Sequence[Outcome], wanted: int, worker_id: int, *, soon: bool
+    ) -> None:
         if worker_id != self._registration.worker_id:
             return  # declared dead while the answer was under way: the runs are not ours any more
+        if answer.life != self._life:
+            # A crash or a failover may have undone what we handed in: nobody else would end those runs.
+            self._uncertain = self._uncertain or self._life is not None
+            self._life = answer.life
         if answer.lost:
             logger.warning("%s outcomes dropped: their leases were lost", len(answer.lost))
         if answer.later:
@@ -212,6 +247,10 @@ class Pipeline:
             # Fewer than there are slots: nothing is left, so the next look may as well be the scout's.
             self._empty = len(answer.jobs) < min(wanted, self._options.concurrency)
         if answer.jobs:
+            self._found_at = self._clock()
+            if soon and len(answer.jobs) >= wanted:
+                self._promised = self._found_at + _SOON
+            self._runner.size = answer.size / len(answer.jobs)
             self._runner.feed(answer.jobs)
             self._changed.set()
 
@@ -235,6 +274,7 @@ class Pipeline:
             self._forget()
         else:
             await self._registration.renew(unknown, self._forget)
+            self._doorbell.listen_anew()
 
     def _forget(self) -> None:
         self._runner.forget()
@@ -326,42 +366,32 @@ class Pipeline:
         self._lay_down = self._clock()
         try:
             while (slots := self._idle_slots()) > 0 and not self._stopping:
-                self._doorbell.expect()
-                answer = await self._exchange(line, slots, sleep=True)
+                answer = await self._exchange(line, slots, sleep=self._may_sleep())
                 if answer is None or self._uncertain or not self._empty:
                     return
-                if not answer.jobs:
-                    await self._rest(line, answer)
+                await self._rest(line, answer)
         finally:
             self._scouting = False
             self._empty = False
             self._changed.set()
 
+    def _may_sleep(self) -> bool:
+        return self._doorbell.hears and not self._options.burst and self._clock() >= self._found_at + LINGER
+
     async def _rest(self, line: Line, answer: ExchangeAnswer) -> None:
         if self._options.burst and await self._all_done(line):
             self.stop()
         else:
-            await self._doorbell.wait(self._nap(answer))
-
-    def _nap(self, answer: ExchangeAnswer) -> float:
-        if self._options.burst:
-            return _BURST_POLL
-        if not answer.settled:
-            return _SHORT_POLL if self._clock() < self._lay_down + _PATIENCE else _PATIENT_POLL
-        longest = self._doorbell.longest_nap
-        return longest if answer.next is None else max(_SHORT_POLL, min(answer.next, longest))
+            now, hears, burst = self._clock(), self._doorbell.hears, self._options.burst
+            found_ago, down_for = now - self._found_at, now - self._lay_down
+            seconds = nap(answer, hears=hears, burst=burst, found_ago=found_ago, down_for=down_for)
+            await self._doorbell.wait(seconds)
 
     async def _all_done(self, line: Line) -> bool:
         if self._in_flight or self.unreported or not self._runner.idle:
             return False
         try:
-            options = self._options
-            if await line.execute(calls.unfinished(options.queues, options.topic)):
-                return False
-            left = await line.execute(calls.left_over(options.queues, options.topic))
+            return await nothing_more(line, self._options)
         except HowdahError as error:
             await self._after_failure((), error.message)
             return False
-        counts = ", ".join(f"{row['jobs']} {row['reason']}" for row in left)
-        logger.info("nothing more to do; jobs left: %s", counts or "none")
-        return True

@@ -10,7 +10,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -26,7 +27,7 @@ from howdah.worker.waiting import Waiting
 from howdah.worker.worker import new_event_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
 __all__ = ["ChildOrders", "Supervisor"]
 
@@ -34,6 +35,8 @@ __all__ = ["ChildOrders", "Supervisor"]
 _WELL_STARTED = 10.0
 # Seconds beyond its grace period that a child gets before it is killed.
 _PATIENCE = 5.0
+# Seconds that handing back a dead child's runs may take when the end has been asked for.
+_MOMENT = 0.5
 # Seconds between two looks at a child.
 _LOOK = 0.05
 # A child ends so when it cannot start and a new one could not either.
@@ -74,6 +77,7 @@ class Supervisor:
         self._processes = processes
         self._children: list[_Child] = []
         self._stopping = False
+        self._stopped: asyncio.Event | None = None
         self._exit_code = 0
 
     def main(self) -> int:
@@ -83,6 +87,9 @@ class Supervisor:
 
     async def run(self) -> int:
         """Run until `stop` is called, or with `burst` until every child has ended; return the exit code."""
+        self._stopped = asyncio.Event()
+        if self._stopping:
+            self._stopped.set()
         async with asyncio.TaskGroup() as keepers:
             for number in range(self._processes):
                 keepers.create_task(self._keep(number))
@@ -92,6 +99,8 @@ class Supervisor:
         """End the children gently."""
         first = not self._stopping
         self._stopping = True
+        if self._stopped is not None:
+            self._stopped.set()
         self._signal()
         if first:
             loop = asyncio.get_running_loop()
@@ -119,7 +128,12 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while not self._stopping:
             started_at = loop.time()
-            child = _Child(self._orders)
+            try:
+                child = _Child(self._orders)
+            except OSError as error:  # no process, memory or file descriptor is left at this moment
+                logger.warning("worker process %s cannot be started: %s", number, error)
+                await self._unless_stopped(asyncio.sleep(waiting.next()))
+                continue
             self._children.append(child)
             try:
                 code = await child.ended()
@@ -131,9 +145,23 @@ class Supervisor:
                 return
             if code in (RELOAD, RESTART):
                 continue
-            await self._after_death(number, child, code)
+            await self._unless_stopped(self._after_death(number, child, code))
             if not self._stopping:
-                await asyncio.sleep(waiting.next())
+                await self._unless_stopped(asyncio.sleep(waiting.next()))
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that takes its time; once the end has been asked for, only for a moment more."""
+        assert self._stopped is not None  # noqa: S101  (run has begun)
+        working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((working,), timeout=_MOMENT)
+        finally:
+            working.cancel()
+            stopping.cancel()
+            await asyncio.wait((working, stopping))
+        if not working.cancelled():
+            working.result()
 
     def _gave_up(self, code: int) -> bool:
         if code != CANNOT_START:
@@ -176,7 +204,8 @@ class _Child:
         finally:
             os.close(their_life)
             os.close(their_report)
-        os.write(self._life, msgspec.json.encode(orders) + b"\n")
+        with suppress(BrokenPipeError):  # killed already: `ended` will tell
+            os.write(self._life, msgspec.json.encode(orders) + b"\n")
 
     async def ended(self) -> int:
         """Wait until the process has ended; return its exit code, negative for a signal."""

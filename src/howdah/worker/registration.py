@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from howdah import calls, sql
 from howdah.errors import DatabaseUnavailable, SchemaOutdated
+from howdah.worker.lease import Lease, since_boot
 from howdah.worker.log import logger
 from howdah.worker.waiting import Waiting
 
@@ -25,7 +26,7 @@ __all__ = ["Registration"]
 class Registration:
     """Registers the worker; again when the database says that it was declared dead.
 
-    `on_registered` is told each new number.
+    `on_registered` is told each new number; the lease begins with it.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Registration:
         options: WorkerOptions,
         allow: tuple[str, ...],
         on_registered: Callable[[int], None] | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self.worker_id: int = 0
         self._line = line
@@ -42,6 +44,7 @@ class Registration:
         self._options = options
         self._allow = allow
         self._on_registered = on_registered
+        self._lease = lease or Lease()
         self._lock = asyncio.Lock()
 
     async def register(self) -> None:
@@ -54,7 +57,9 @@ class Registration:
             try:
                 if not self.worker_id and not sql.serves(await self._line.execute(calls.version())):
                     raise SchemaOutdated
+                asked = since_boot()
                 self.worker_id = await self._line.execute(self._call())
+                self._lease.renew(asked, self._options.lease)
             except DatabaseUnavailable as error:
                 if waiting.failures == 0:
                     logger.warning("waiting for PostgreSQL: %s", error.message)

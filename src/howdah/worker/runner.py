@@ -15,11 +15,13 @@ from howdah.executors.thread import ThreadExecutor
 from howdah.worker import outcomes
 from howdah.worker.catalogue import Catalogue, UnknownTask, WrongArguments
 from howdah.worker.demand import Load, next_duration
+from howdah.worker.lease import Lease
 from howdah.worker.log import log_outcome, logger
+from howdah.worker.run import Run
 from howdah.worker.surroundings import RunSurroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from howdah.context import Middleware
     from howdah.models import ClaimedJob, Outcome, Verdict
@@ -27,40 +29,26 @@ if TYPE_CHECKING:
     from howdah.worker.catalogue import Runnable
     from howdah.worker.surroundings import WorkerBacking
 
-__all__ = ["Run", "Runner"]
+__all__ = ["Runner"]
 
 # Seconds between two looks at the clock for running jobs.
 _LOOK = 0.05
 # A cancelled coroutine that has not ended after this many seconds is abandoned; its slot stays taken.
 _PATIENCE = 5.0
+# A process may take so long to start, on top of the timeout. The database waits for ten seconds more.
+_START = 8.0
 # When no job could start for this long, the jobs that wait here are given back.
 _STALLED = 0.5
 # And when the first of them has waited for this long: the database counts the timeout since the claim.
 _LONGEST_WAIT = 1.0
-
-
-class Run:
-    """One run of one job."""
-
-    __slots__ = ("deadline", "ending", "job", "reported", "started", "stop", "stopped_at", "task")
-
-    def __init__(self, job: ClaimedJob, started: float) -> None:
-        self.job: ClaimedJob = job
-        self.started: float = started
-        self.deadline: float = started + job.timeout
-        self.task: asyncio.Task[None] | None = None
-        # Why it was cancelled: timeout, cancel, lost, shutdown.
-        self.stop: str | None = None
-        self.stopped_at: float = 0.0
-        # Its task has ended; what it wrote is being committed or rolled back, in bounded time.
-        self.ending: bool = False
-        self.reported: bool = False
+_VERDICTS = {"cancel": "asked to stop", "lost": "its lease is lost, its outcome will be dropped"}
 
 
 class Runner:
     """Starts what was claimed, ends what takes too long, collects the outcomes.
 
-    `on_change` is called when an outcome is ready, when jobs run short and when a slot gets free.
+    `on_change` is called when an outcome is ready, when jobs run short and when a slot gets free, `on_fenced`
+    when everything was dropped because the lease is over by our own clock.
     """
 
     def __init__(
@@ -71,8 +59,12 @@ class Runner:
         on_change: Callable[[], None],
         backing: WorkerBacking,
         middleware: Sequence[Middleware] = (),
+        on_fenced: Callable[[], None] = lambda: None,
     ) -> None:
         self._slots = slots
+        self._on_fenced = on_fenced
+        self._fenced = False
+        self.lease: Lease = Lease()
         self._backing = backing
         self._middleware = tuple(middleware)
         self._on_change = on_change
@@ -83,12 +75,15 @@ class Runner:
             coroutine=CoroutineExecutor(),
             thread=self._threads,
             process=backing.isolated.executor_for,
+            alone=backing.isolated.executor_alone,
         )
         self.waiting: deque[ClaimedJob] = deque()
         self.runs: dict[int, Run] = {}
         self.outcomes: list[Outcome] = []
         self.totals: Counter[str] = Counter()
         self.duration: float | None = None
+        # Mean characters of a job in the last answer.
+        self.size: float = 0.0
         self.looked_at: float = 0.0
         self._last_start = 0.0
         # When the jobs came that wait, and how many had come by then: one entry for each answer.
@@ -97,6 +92,7 @@ class Runner:
         self._draining = False
         # Not the loop's own clock: uvloop's stands still while a task runs.
         self._clock = time.monotonic
+        backing.isolated.on_begin = self._begun
         self._create_task = asyncio.get_running_loop().create_task
 
     # ── What others see ──
@@ -128,16 +124,16 @@ class Runner:
 
     def load(self, requested: int) -> Load:
         """Return what decides about the next claim."""
-        return Load(self._slots, self.busy, len(self.waiting), requested, self.duration)
+        return Load(self._slots, self.busy, len(self.waiting), requested, self.duration, self.size)
 
-    def run_ids(self) -> list[int]:
-        """Return the runs that have started. May be called from another thread."""
-        return list(self.runs)
+    def known_ids(self) -> list[int]:
+        """Return the runs that have started or wait to start. May be called from another thread."""
+        return [*self.runs.copy(), *(job.run_id for job in self.waiting.copy())]
 
     def held(self) -> set[int]:
         """Return every run that is ours to report: started, waiting to start, or waiting to be handed in."""
         return {
-            *self.runs,
+            *(run_id for run_id, run in self.runs.items() if run.stop != "lost"),
             *(job.run_id for job in self.waiting),
             *(outcome[1] for outcome in self.outcomes),
         }
@@ -180,11 +176,24 @@ class Runner:
 
     def take_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         """Act on what a heartbeat said."""
+        unstarted: dict[int, str] = {}
         for verdict in verdicts:
             run = self.runs.get(verdict.run_id)
             if run is not None:
-                logger.info("%s %s: %s", run.job.task, run.job.job_id, _VERDICTS[verdict.verdict])
+                logger.info("%s: %s", run.title, _VERDICTS[verdict.verdict])
                 self._stop(run, verdict.verdict)
+            else:
+                unstarted[verdict.run_id] = verdict.verdict
+        if unstarted and self.waiting:
+            self._drop_waiting(unstarted)
+
+    def _drop_waiting(self, verdicts: Mapping[int, str]) -> None:
+        waiting, kept = [*self.waiting], [job for job in self.waiting if job.run_id not in verdicts]
+        self.waiting.clear()
+        self.waiting.extend(kept)
+        for job in waiting:
+            if verdicts.get(job.run_id) == "cancel":
+                self._report(outcomes.cancelled(job, None))
 
     async def watch(self) -> None:
         """Look after the clock, until cancelled: timeouts, runs that do not end, jobs that cannot start."""
@@ -197,6 +206,10 @@ class Runner:
 
     def _look(self) -> None:
         now = self.looked_at = self._clock()
+        if self.lease.over():
+            self._fence()
+        else:
+            self._fenced = False
         for run in list(self.runs.values()):
             if run.ending:
                 continue
@@ -207,6 +220,19 @@ class Runner:
         if self.waiting and (now >= self._last_start + _STALLED or now >= self._oldest() + _LONGEST_WAIT):
             self.duration = 1.0  # so that no more are claimed than can start
             self._release_waiting()
+
+    def _fence(self) -> None:
+        """Nobody has confirmed the lease for so long that others may run what runs here."""
+        if self._fenced or not (self.runs or self.waiting):
+            return
+        self._fenced = True
+        logger.warning(
+            "no heartbeat was answered for a whole lease: stopping %s runs, others may run them now",
+            len(self.runs) + len(self.waiting),
+        )
+        self.waiting.clear()
+        self.stop_all("lost")
+        self._on_fenced()
 
     def close(self) -> None:
         """Let the threads end."""
@@ -227,13 +253,15 @@ class Runner:
 
     def _start_more(self) -> None:
         waiting = self.waiting
+        if waiting and self.lease.over():
+            return  # it was asleep, say: `_look` comes in a moment
         while waiting and self.busy < self._slots:
             self._start(waiting.popleft())
 
     def _start(self, job: ClaimedJob) -> None:
         now = self._last_start = self._clock()
         try:
-            runnable = self.catalogue.find(job.task)
+            runnable = self.catalogue.find(job.task, alone=job.alone)
             args, kwargs = runnable.arguments(job)
         except UnknownTask as problem:
             self._report(outcomes.parked(job, "task", str(problem)))
@@ -243,7 +271,15 @@ class Runner:
             if logger.isEnabledFor(logging.DEBUG):
                 logger.debug("%s %s (attempt %s) starts", job.task, job.job_id, job.attempt)
             run = self.runs[job.run_id] = Run(job, now)
+            if self._backing.isolated.owns(runnable.executor):
+                run.deadline += _START
             run.task = self._create_task(self._execute(run, runnable, args, kwargs))
+
+    def _begun(self, run_id: int) -> None:
+        """Let a run's time begin, now that its process has started."""
+        run = self.runs.get(run_id)
+        if run is not None:
+            run.deadline = min(run.deadline, self._clock() + run.job.timeout)
 
     async def _execute(self, run: Run, runnable: Runnable, args: list[Any], kwargs: dict[str, Any]) -> None:
         entered(run.job)
@@ -351,22 +387,14 @@ class Runner:
 
     def _complain_about_thread(self, run: Run) -> None:
         logger.warning(
-            "%s %s: its thread goes on although the run was ended (%s); its slot stays taken",
-            run.job.task,
-            run.job.job_id,
+            "%s: its thread goes on although the run was ended (%s); its slot stays taken",
+            run.title,
             run.stop,
         )
 
     def _abandon(self, run: Run) -> None:
         run.reported = True
-        logger.warning(
-            "%s %s: does not end although it was cancelled; its slot stays taken",
-            run.job.task,
-            run.job.job_id,
-        )
+        logger.warning("%s: does not end although it was cancelled; its slot stays taken", run.title)
         outcome = self._after_error(run, asyncio.CancelledError())
         if outcome is not None:
             self._report(outcome, run.job)
-
-
-_VERDICTS = {"cancel": "asked to stop", "lost": "its lease is lost, its outcome will be dropped"}

@@ -76,6 +76,7 @@ class RunTransaction:
                 ended = self._ended
             if ended:  # meanwhile
                 opened.hang_up()
+                self._connections.end_turn(opened)
                 self._claim(form)
         return self._open
 
@@ -137,6 +138,7 @@ class RunTransaction:
         if late:
             # Its thread goes on with it; the server shall not wait for that.
             opened.hang_up()
+            self._connections.end_turn(opened)
         elif self._form in ASYNC_FORMS:
             await self._connections.give_back(str(self._form), opened)
         else:

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import sys
+import time
 from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,8 @@ _LAST_STEPS = 0.25
 _AT_LEISURE = 2.0
 _MOMENT = 0.05
 _EXCHANGES_UNDER_WAY = 2
+# A line that has answered so few seconds ago is no dead one.
+_PROOF = 1.0
 # What running jobs get when a source has changed: somebody is waiting.
 _RELOAD_GRACE = 2.0
 
@@ -85,6 +88,7 @@ class Worker:
         self._closing: asyncio.Future[None] | None = None
         self._lines: list[Line] = []
         self._stop_wanted = False
+        self._unknown_as = 0
         self._end_by = math.inf
         self.exit_code: int = 0
 
@@ -165,12 +169,13 @@ class Worker:
             self._changed,
             backing,
             self.app.middlewares,
+            self._fenced,
         )
         lines = [self._line(dsn, "howdah worker") for _ in range(_EXCHANGES_UNDER_WAY)]
-        doorbell = Doorbell(self._line(dsn, "howdah doorbell"), self._noticed)
+        doorbell = Doorbell(self._line(dsn, "howdah doorbell"), lambda: self.worker_id, self._noticed)
         runner.threads.on_overrun = self._overran
         registration = self._registration = Registration(
-            lines[0], runner.catalogue, self.options, self.allow, self._on_registered
+            lines[0], runner.catalogue, self.options, self.allow, self._on_registered, runner.lease
         )
         if not await self._registered(registration):
             return
@@ -210,16 +215,18 @@ class Worker:
     ) -> None:
         backing.isolated.warm([*self.app.tasks])
         heartbeat = self._heartbeat = Heartbeat(
-            lambda: Line(dsn, "howdah heartbeat", answer_timeout=self.options.lease, connect_timeout=5),
+            lambda: self._heartbeat_line(dsn),
             registration,
             runner,
             self.options.lease,
             self._unknown,
+            self._recovered,
         )
         heartbeat.start()
         try:
             async with asyncio.TaskGroup() as services:
-                housekeeping = Housekeeping(self._line(dsn, "howdah housekeeping"))
+                keeping = self._line(dsn, "howdah housekeeping")
+                housekeeping = Housekeeping(keeping, self.options.lease, lambda: runner.busy > 0)
                 beside = (
                     runner.watch(),
                     doorbell.run(),
@@ -272,7 +279,13 @@ class Worker:
         size = self.options.concurrency
         pool = Pool(dsn, size=min(size, 4), name="howdah log")
         processes = processes_for(self.app, dsn, self.options)
-        return WorkerBacking(Connections(dsn, size), pool, resources, processes)
+        connections = Connections(dsn, size, self.app.settings.pooled_transactions)
+        return WorkerBacking(connections, pool, resources, processes)
+
+    def _heartbeat_line(self, dsn: str) -> Line:
+        # Several tries within a lease, should an answer be lost.
+        patience = min(5.0, max(1.0, self.options.lease / 3))
+        return Line(dsn, "howdah heartbeat", answer_timeout=patience, connect_timeout=patience)
 
     def _line(self, dsn: str, name: str) -> Line:
         line = Line(dsn, name)
@@ -283,7 +296,19 @@ class Worker:
         if self._pipeline is not None:
             self._pipeline.changed()
 
+    def _recovered(self, failing_since: float) -> None:
+        # The heartbeat had to connect anew: what has not answered since may wait for ever.
+        for line in self._lines:
+            line.doubt(failing_since)
+
+    def _fenced(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.fenced()
+
     def _unknown(self, worker_id: int) -> None:
+        if self._unknown_as != worker_id:  # once: the next call on such a line is the new registration
+            self._unknown_as = worker_id
+            self._recovered(time.monotonic() - _PROOF)
         if self._pipeline is not None:
             self._pipeline.declared_dead(worker_id)
 

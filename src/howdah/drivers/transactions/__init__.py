@@ -11,6 +11,9 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from howdah.drivers.pooler import is_pooled
+from howdah.drivers.transactions.turns import Turn, Turns
+
 if TYPE_CHECKING:
     from howdah.calls import Call
 
@@ -81,11 +84,17 @@ class ThreadTransaction(Protocol):
 
 
 class Connections:
-    """Opens transactions, on at most `size` connections that are kept open between them."""
+    """Opens transactions, on at most `size` connections that are kept open between them.
 
-    def __init__(self, dsn: str, size: int) -> None:
+    Behind a connection pooler at most `turns` are open at a time, see `Turns`.
+    """
+
+    def __init__(self, dsn: str, size: int, turns: int = 1) -> None:
         self._dsn = dsn
         self._size = size
+        self._turns = Turns(dsn, turns)
+        # By transaction, from before its BEGIN until it has ended.
+        self._taken_turns: dict[int, Turn] = {}
         self._idle: dict[str, list[Any]] = {}
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -95,42 +104,55 @@ class Connections:
         """Return an open transaction of one of `ASYNC_FORMS`. Raises a `HowdahError`."""
         self._loop = asyncio.get_running_loop()
         while True:
-            kept = self._taken(form)
-            found: Transaction = kept or await _opened(form, self._dsn)
+            # The turn first: who waits for one needs no connection.
+            turn = await self._turns.take() if is_pooled(self._dsn) else None
+            kept = found = self._taken(form)
             try:
+                found = found or await _opened(form, self._dsn)
+                if turn is None and is_pooled(self._dsn):  # found out by connecting
+                    turn = await self._turns.take()
                 await found.begin()
             except BaseException as error:
-                found.drop()
+                _let_go(found, turn)
                 if kept is None or not isinstance(error, Exception):
                     raise
             else:
-                return found
+                return self._begun(found, turn)
 
     def begin_in_thread(self, form: str) -> ThreadTransaction:
         """Return an open transaction of one of `THREAD_FORMS`. Raises a `HowdahError`."""
         while True:
-            kept = self._taken(form)
-            found: ThreadTransaction = kept or _opened_in_thread(form, self._dsn)
+            turn = self._turns.take_in_thread() if is_pooled(self._dsn) else None
+            kept = found = self._taken(form)
             try:
+                found = found or _opened_in_thread(form, self._dsn)
+                if turn is None and is_pooled(self._dsn):
+                    turn = self._turns.take_in_thread()
                 found.begin()
             except BaseException as error:
-                found.drop()
+                _let_go(found, turn)
                 if kept is None or not isinstance(error, Exception):
                     raise
             else:
-                return found
+                return self._begun(found, turn)
+
+    def _begun(self, found: T, turn: Turn | None) -> T:
+        if turn is not None:
+            self._taken_turns[id(found)] = turn
+        return found
 
     async def give_back(self, form: str, transaction: Transaction) -> None:
         """Take back a transaction that has ended, or roll back one that has not."""
         try:
             async with asyncio.timeout(_PATIENCE):
                 await transaction.rollback()
-        except Exception:
+        except BaseException as error:
             transaction.drop()
-        except BaseException:
-            transaction.drop()
-            raise
+            self.end_turn(transaction)
+            if not isinstance(error, Exception):
+                raise
         else:
+            self.end_turn(transaction)  # before somebody else can take the connection, and a turn with it
             self._keep(form, transaction)
 
     def give_back_in_thread(self, form: str, transaction: ThreadTransaction) -> None:
@@ -139,8 +161,16 @@ class Connections:
             transaction.rollback()
         except Exception:
             transaction.drop()
+            self.end_turn(transaction)
         else:
+            self.end_turn(transaction)
             self._keep(form, transaction)
+
+    def end_turn(self, transaction: Transaction | ThreadTransaction) -> None:
+        """Take notice that a transaction has ended, or that its line is cut."""
+        turn = self._taken_turns.pop(id(transaction), None)
+        if turn is not None:
+            turn.end()
 
     def close(self) -> None:
         """Drop the connections that nobody uses, and from now on each one that is given back."""
@@ -173,6 +203,13 @@ class Connections:
                 self._idle.setdefault(form, []).append(transaction)
                 return
         transaction.drop()
+
+
+def _let_go(found: Transaction | ThreadTransaction | None, turn: Turn | None) -> None:
+    if found is not None:
+        found.drop()
+    if turn is not None:
+        turn.end()
 
 
 async def _opened(form: str, dsn: str) -> Transaction:

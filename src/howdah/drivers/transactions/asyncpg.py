@@ -54,7 +54,7 @@ class AsyncpgTransaction:
         """Roll back what was not committed, and reset the session."""
         if self.connection.is_in_transaction():
             await self._transaction.rollback()
-        await self.connection.reset()
+        await self._owner.reset()
 
     def drop(self) -> None:
         """End the connection without a word."""

@@ -13,8 +13,15 @@ import psycopg
 from psycopg.rows import dict_row
 
 from howdah.drivers import statement
+from howdah.drivers.pooler import drops_options, is_pooled, note_pooler, refused_options
 from howdah.drivers.psycopg import PsycopgDriver
-from howdah.drivers.psycopg_values import adapt, arguments_of, connection_error, translated
+from howdah.drivers.psycopg_values import (
+    adapt,
+    arguments_of,
+    connection_error,
+    translated,
+    whose_process,
+)
 from howdah.drivers.psycopg_values import connection_arguments as arguments_for
 
 if TYPE_CHECKING:
@@ -40,17 +47,24 @@ def _arguments(dsn: str) -> dict[str, Any]:
 class PsycopgTransaction:
     """A transaction on an `AsyncConnection`."""
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    def __init__(self, connection: psycopg.AsyncConnection[Any], *, pooled: bool) -> None:
         self.connection = connection
+        self._pooled = pooled
         self._transaction: Any = None
 
     @classmethod
     async def open(cls, dsn: str) -> PsycopgTransaction:
         """Connect. Raises a `HowdahError`."""
+        gave = not drops_options(dsn)
         try:
-            return cls(await psycopg.AsyncConnection.connect(**_arguments(dsn)))
+            connection = await psycopg.AsyncConnection.connect(**_arguments(dsn))
+            if not is_pooled(dsn) and (await connection.execute(whose_process(connection))).rowcount:
+                note_pooler(dsn)
         except psycopg.Error as error:
+            if refused_options(dsn, error, gave=gave):
+                return await cls.open(dsn)
             raise connection_error(error, dsn) from error
+        return cls(connection, pooled=is_pooled(dsn))
 
     async def begin(self) -> None:
         """Begin. Raises a `HowdahError`."""
@@ -78,7 +92,8 @@ class PsycopgTransaction:
         if transaction is not None:
             await transaction.__aexit__(psycopg.Rollback, psycopg.Rollback(), None)
         await self.connection.set_autocommit(True)
-        await self.connection.execute(_RESET)
+        if not self._pooled:
+            await self.connection.execute(_RESET)
 
     def drop(self) -> None:
         """End the connection without a word."""
@@ -88,17 +103,24 @@ class PsycopgTransaction:
 class PlainPsycopgTransaction:
     """A transaction on a `Connection`, for a thread."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], *, pooled: bool) -> None:
         self.connection = connection
+        self.pooled: bool = pooled
         self._transaction: Any = None
 
     @classmethod
     def open(cls, dsn: str) -> PlainPsycopgTransaction:
         """Connect. Raises a `HowdahError`."""
+        gave = not drops_options(dsn)
         try:
-            return cls(psycopg.connect(**_arguments(dsn)))
+            connection = psycopg.connect(**_arguments(dsn))
+            if not is_pooled(dsn) and connection.execute(whose_process(connection)).rowcount:
+                note_pooler(dsn)
         except psycopg.Error as error:
+            if refused_options(dsn, error, gave=gave):
+                return cls.open(dsn)
             raise connection_error(error, dsn) from error
+        return cls(connection, pooled=is_pooled(dsn))
 
     def begin(self) -> None:
         """Begin. Raises a `HowdahError`."""
@@ -125,7 +147,7 @@ class PlainPsycopgTransaction:
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             transaction.__exit__(psycopg.Rollback, psycopg.Rollback(), None)
-        reset(self.connection)
+        reset(self.connection, pooled=self.pooled)
 
     def hang_up(self) -> None:
         """Cut the line, from any thread."""
@@ -144,9 +166,11 @@ def cut(connection: psycopg.Connection[Any]) -> None:
             line.shutdown(socket.SHUT_RDWR)
 
 
-def reset(connection: psycopg.Connection[Any]) -> None:
-    """Forget what the session was told; a transaction that is open is rolled back."""
+def reset(connection: psycopg.Connection[Any], *, pooled: bool) -> None:
+    """Roll back a transaction that is open; forget what the session was told, unless it is a pooler's."""
     connection.rollback()
+    if pooled:
+        return
     automatic = connection.autocommit
     connection.autocommit = True
     connection.execute(_RESET)

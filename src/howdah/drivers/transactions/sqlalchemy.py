@@ -79,7 +79,7 @@ class SessionTransaction:
         """Roll back what was not committed, and reset the session."""
         await self.connection.close()
         await self._line.close()
-        await self._owner.raw.reset()
+        await self._owner.reset()
 
     def drop(self) -> None:
         """End the connection without a word."""
@@ -91,6 +91,7 @@ class PlainSessionTransaction:
 
     def __init__(self, owner: PlainPsycopgTransaction) -> None:
         self._raw = owner.connection
+        self._pooled = owner.pooled
         # SQLAlchemy begins and commits by itself, on a connection that is not in autocommit mode.
         self._raw.autocommit = False
         self._engine: Any = _sqlalchemy().create_engine(
@@ -137,7 +138,7 @@ class PlainSessionTransaction:
         """Roll back what was not committed, and reset the session."""
         self.connection.close()
         self._line.close()
-        reset(self._raw)
+        reset(self._raw, pooled=self._pooled)
 
     def hang_up(self) -> None:
         """Cut the line, from any thread."""

@@ -65,7 +65,7 @@ $$;
 comment on function howdah.check_name is 'Refuse a task or queue name outside [A-Za-z0-9_.:-]{1,200}.';
 
 
--- howdah.check_json: size and depth of a document.
+-- howdah.check_json: size and depth of a document, and its numbers.
 create or replace function howdah.check_json(i_field text, i_document jsonb, i_bytes integer)
     returns void
     language plpgsql
@@ -87,10 +87,15 @@ begin
             i_document, 'strict $.**{64} ? (@.type() == "object" || @.type() == "array")') then
         perform howdah.refuse(i_field, 'is nested deeper than 64 levels', 'Flatten the document.');
     end if;
+    -- PostgreSQL keeps 131072 digits, but a worker or client that meets them can read neither the job nor its neighbours
+    if v_bytes > 4000 and strpos(translate(i_document::text, '123456789', '000000000'), repeat('0', 4001)) > 0
+       and jsonb_path_exists(i_document, 'strict $.** ? (@.type() == "number").abs() ? (@ >= 1e4000)') then
+        perform howdah.refuse(i_field, 'holds a number of more than 4000 digits', 'Give it as text.');
+    end if;
 end;
 $$;
 
-comment on function howdah.check_json is 'Refuse a document that is too large or nested too deeply.';
+comment on function howdah.check_json is 'Refuse a document that is too large, nested too deeply, or that nobody can read.';
 
 
 -- howdah.check_number: bounds of a number, infinity and NaN refused.
@@ -176,6 +181,23 @@ $$;
 comment on function howdah.check_task_options is 'Refuse options out of range.';
 
 
+-- howdah.check_moment: a moment that comes, and that every client can read: Python's years end with 9999.
+create or replace function howdah.check_moment(i_field text, i_moment timestamptz)
+    returns void
+    language plpgsql
+    immutable
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if i_moment >= '9999-01-01 00:00:00+00' then
+        perform howdah.refuse(i_field, format('%s is too far away', i_moment), 'Give a moment before the year 9999.');
+    end if;
+end;
+$$;
+
+comment on function howdah.check_moment is 'Refuse a moment that does not come, or that clients cannot read.';
+
+
 -- howdah.check_publication: everything a caller of publish can give.
 create or replace function howdah.check_publication(i_job howdah.publication)
     returns void
@@ -190,15 +212,16 @@ begin
     end if;
     perform howdah.check_json('body', i_job.body, 1048576);
     perform howdah.check_json('headers', i_job.headers, 16384);
+    if jsonb_typeof(i_job.headers) not in ('object', 'null') then
+        perform howdah.refuse('headers', 'is not a JSON object', 'Give {"name": value, …}.');
+    end if;
     perform howdah.check_json('meta', i_job.meta, 16384);
     perform howdah.check_key(i_job.key);
     perform howdah.check_number('delay', i_job.delay, 0, 3155760000);
     if i_job.delay is not null and i_job.scheduled_at is not null then
         perform howdah.refuse('delay', 'is given together with scheduled_at', 'Give one of the two.');
     end if;
-    if i_job.scheduled_at = 'infinity' then
-        perform howdah.refuse('scheduled_at', 'is infinity', 'Give a moment that will come.');
-    end if;
+    perform howdah.check_moment('scheduled_at', i_job.scheduled_at);
     perform howdah.check_task_options(i_job.timeout, i_job.max_retries, i_job.priority, i_job.backoff,
         i_job.ttl, i_job.result_ttl, i_job.failure_ttl);
 end;

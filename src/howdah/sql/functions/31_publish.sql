@@ -49,7 +49,8 @@ begin
     end if;
     -- whoever sleeps looks every 5 s at least: only what is due earlier needs the bell
     if v_run_at is null or v_run_at < v_now + interval '5 s' then
-        perform howdah.ring(array[coalesce(v_queue, 'default')]);
+        perform howdah.ring(array[coalesce(v_queue, 'default')], array[i_like.task],
+                            howdah.rings_for(cardinality(i_bodies)));
     end if;
     return v_ids;
 end;
@@ -71,7 +72,7 @@ declare
     v_ids     bigint[];
     v_keys    text[];
     v_states  text[];
-    v_queues  text[];
+    v_soon    boolean;
     v_given   bigint[];
 begin
     perform howdah.check_publication(p) from unnest(i_jobs) p where not coalesce(howdah.is_plain(p), false);
@@ -119,13 +120,13 @@ begin
     select array_agg(i.id order by i.id), array_agg(i.key order by i.id),
            array_agg(case when i.scheduled_at is null then 'ready' else 'scheduled' end order by i.id),
            -- whoever sleeps looks every 5 s at least: only what is due earlier needs the bell
-           array_agg(distinct i.queue) filter (where i.scheduled_at is null or i.scheduled_at < v_now + interval '5 s'),
+           bool_or(i.scheduled_at is null or i.scheduled_at < v_now + interval '5 s'),
            (select array_agg(g.id order by g.id) from given g)
-      into v_ids, v_keys, v_states, v_queues, v_given
+      into v_ids, v_keys, v_states, v_soon, v_given
       from inserted i;
 
-    if v_queues is not null then
-        perform howdah.ring(v_queues);
+    if v_soon then
+        perform howdah.ring_for(v_ids);
     end if;
     if coalesce(cardinality(v_ids), 0) = cardinality(i_jobs) then
         return query select howdah.public_id(u.id, u.key), u.id, u.state, true

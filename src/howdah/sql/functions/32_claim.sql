@@ -71,6 +71,7 @@ create or replace function howdah.claim(
     set enable_bitmapscan = off     -- it would collect a whole lane to find its first row
 as $$
 begin
+    perform howdah.live();      -- before the first number is drawn
     return query
     with lane as materialized (
         select l.queue, l.priority, l.floor, head.pos

@@ -25,6 +25,7 @@ begin
     perform howdah.rescue(v_now, 100);
     perform howdah.expire(v_now, 100);
     perform howdah.promote(v_now, 100);   -- not more: until our transaction ends nobody else sees them
+    perform howdah.admit();
 
     v_ids := array(select c.id from howdah.claim(i_num, null, i_queues, v_topic, null, null, true, v_now) c);
     if cardinality(v_ids) < i_num

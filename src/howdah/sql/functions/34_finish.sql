@@ -99,14 +99,15 @@ create or replace function howdah.make_ready(i_id bigint, i_attempt integer)
 as $$
 declare
     v_queue text;
+    v_task  text;
 begin
     insert into howdah.ready (queue, priority, pos, id, attempt, task)
     select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0),
            nextval('howdah.position_seq'), j.id, i_attempt, j.task
       from howdah.job j left join howdah.task t on t.name = j.task
      where j.id = i_id
-    returning queue into v_queue;
-    perform howdah.ring(array[v_queue]);
+    returning queue, task into v_queue, v_task;
+    perform howdah.ring(array[v_queue], array[v_task]);
 end;
 $$;
 
@@ -233,12 +234,13 @@ begin
         perform howdah.refuse('kind', 'is crash, which only the engine finds out', 'Give error, timeout or a word of your own.');
     end if;
     perform howdah.check_number('delay', i_delay, 0, 3155760000);
-    if i_scheduled_at in ('infinity', '-infinity') then
+    if i_scheduled_at = '-infinity' then
         perform howdah.refuse('scheduled_at', 'is infinity', 'Give a moment that will come.');
     end if;
+    perform howdah.check_moment('scheduled_at', i_scheduled_at);
     v_run := howdah.end_run(i_job_id, i_run_id);
     return howdah.changed(v_run.id, howdah.fail(v_run, i_kind, i_error, i_traceback,
-        coalesce(i_scheduled_at, v_now + howdah.seconds(i_delay::double precision)), coalesce(i_final, false), v_now));
+        coalesce(case when i_scheduled_at < 'epoch' then 'epoch' else i_scheduled_at end, v_now + howdah.seconds(i_delay::double precision)), coalesce(i_final, false), v_now));
 end;
 $$;
 

@@ -141,35 +141,6 @@ $$;
 comment on function howdah.accept is 'Take in a batch of outcomes.';
 
 
--- howdah.sleep: declares a worker asleep, and says when it may believe that nothing is on its way.
---
--- i_in_flight was read before the claim looked. A publisher that looked for sleepers before the declaration was
--- committed is among those in flight then; once none of them is left, whatever they published has been looked at.
-create or replace function howdah.sleep(
-    i_worker_id bigint, i_queues text[], i_in_flight text[], i_now timestamptz)
-    returns boolean
-    language plpgsql
-as $$
-declare
-    v_left text[];
-begin
-    select case when s.holders is null then i_in_flight
-                else array(select h from unnest(s.holders) h where h = any (i_in_flight)) end
-      into v_left
-      from howdah.sleeper s where s.worker_id = i_worker_id;
-    if not found then
-        insert into howdah.sleeper (worker_id, queues, since) values (i_worker_id, i_queues, i_now)
-        on conflict (worker_id) do nothing;
-        return false;
-    end if;
-    update howdah.sleeper s set holders = v_left where s.worker_id = i_worker_id and s.holders is distinct from v_left;
-    return v_left = '{}';
-end;
-$$;
-
-comment on function howdah.sleep is 'Declare a worker asleep; true when no earlier publisher is in flight any more.';
-
-
 -- howdah.time_to_discover: once a second some claim looks for new lanes itself: a tick may be held up by a transaction that
 -- somebody left open around maintain.
 create or replace function howdah.time_to_discover()
@@ -188,9 +159,7 @@ $$;
 comment on function howdah.time_to_discover is 'True once a second.';
 
 
--- howdah.look: claims for a worker; the runs as the JSON rows that it decodes.
---
--- At most 500: as many documents of the largest size still fit into one answer.
+-- howdah.look: claims for a worker; the runs as the JSON rows that it decodes. See howdah.look_for.
 create or replace function howdah.look(
     i_worker howdah.worker, i_num integer, i_discover boolean, i_now timestamptz, out list text, out count bigint)
     language plpgsql
@@ -203,7 +172,7 @@ begin
                coalesce(c.meta::text, 'null'), ',', coalesce(c.body::text, 'null'), ']'), ','),
            count(*)
       into list, count
-      from howdah.claim(least(i_num, 500), i_worker.id, i_worker.queues, howdah.topic_pattern(i_worker.topic),
+      from howdah.claim(i_num, i_worker.id, i_worker.queues, howdah.topic_pattern(i_worker.topic),
                         i_worker.tasks, i_worker.patterns, i_discover, i_now) c;
 end;
 $$;
@@ -211,14 +180,39 @@ $$;
 comment on function howdah.look is 'Claim for a worker and return the runs as JSON rows.';
 
 
+-- howdah.look_for: at most 1,000; 500 when the documents of a thousand are too much for one answer, where as many of the
+-- largest size still fit.
+create or replace function howdah.look_for(
+    i_worker howdah.worker, i_num integer, i_discover boolean, i_now timestamptz, out list text, out count bigint)
+    language plpgsql
+as $$
+begin
+    if i_num > 500 then
+        begin
+            select l.list, l.count into list, count
+              from howdah.look(i_worker, least(i_num, 1000), i_discover, i_now) l;
+            return;
+        exception when program_limit_exceeded then
+            null;       -- what it claimed is ready again
+        end;
+    end if;
+    select l.list, l.count into list, count from howdah.look(i_worker, least(i_num, 500), i_discover, i_now) l;
+end;
+$$;
+
+comment on function howdah.look_for is 'Look for up to 1,000 jobs, or as many as fit into an answer.';
+
+
 -- jobs.exchange: the hot path of a worker.
 --
 -- Fence: the worker must be registered; a shared lock on its number keeps a sweep from declaring it dead in between.
+drop function if exists jobs.exchange(bigint, jsonb, integer, boolean);     -- without i_soon
 create or replace function jobs.exchange(
     i_worker_id bigint,
     i_outcomes  jsonb default null,
     i_num       integer default 0,
-    i_sleep     boolean default false
+    i_sleep     boolean default false,
+    i_soon      boolean default false
 )
     returns json
     language plpgsql
@@ -231,12 +225,16 @@ declare
     v_runs      record;
     v_accepted  record;
     v_in_flight text[];
-    v_settled   boolean;
+    v_sleeper   howdah.sleeper;
+    v_rest      record;
+    v_nap       double precision;
+    v_alone     bigint[];
     v_found     boolean := false;
 begin
     perform howdah.require_read_committed('exchange');
     v_worker := howdah.hold_worker(i_worker_id);
     select null::bigint[] as lost, null::bigint[] as later into v_accepted;
+    select null::boolean as settled, null::boolean as in_front into v_rest;
     if i_outcomes is not null and i_outcomes <> '[]'::jsonb then
         begin
             select * into v_accepted from howdah.accept(i_outcomes, v_now);
@@ -247,45 +245,66 @@ begin
     end if;
     if coalesce(i_num, 0) <= 0 then
         perform howdah.tick(50);
-        return howdah.exchange_answer(null, v_accepted.lost, v_accepted.later, null, null);
+        if i_sleep then     -- rung, but without a free slot
+            delete from howdah.sleeper s where s.ctid = (select howdah.own_row(i_worker_id));
+            perform howdah.hand_over(i_worker_id, v_worker.kind, v_now);
+        end if;
+        return howdah.exchange_answer(null, v_accepted.lost, v_accepted.later, null, null, null, null);
     end if;
 
+    select s.* into v_sleeper from howdah.sleeper s where s.worker_id = i_worker_id;
     -- Somebody was woken for a job and waits for it: the tick (half a millisecond on an idle server) is for those who
     -- find nothing. Only what must not start any more is looked for first.
-    if exists (select from howdah.sleeper s where s.worker_id = i_worker_id) then
+    if v_sleeper.state <> 'up' then
         if exists (select from howdah.expiry e where e.expires_at <= v_now) then
             perform howdah.expire(v_now, 200);
         end if;
-        v_runs := howdah.look(v_worker, i_num, true, v_now);
+        v_runs := howdah.look_for(v_worker, i_num, v_sleeper.state = 'behind', v_now);
+        if v_runs.count = 0 and v_sleeper.state = 'front' then      -- lanes that no tick has recorded cost a third of the look
+            v_runs := howdah.look_for(v_worker, i_num, true, v_now);
+        end if;
         v_found := v_runs.count > 0;
     end if;
-    if not v_found then
+    if not v_found and (v_sleeper.state is distinct from 'behind' or howdah.tick_due(2000)) then     -- a thousand look often enough
         perform howdah.tick(50);
-        if i_sleep then     -- read before the look: see howdah.sleep
+        if v_sleeper.state = 'front' and v_sleeper.holders is distinct from '{}' then   -- read before the look: see howdah.sleep
             v_in_flight := howdah.publishers_in_flight();
         end if;
-        v_runs := howdah.look(v_worker, i_num, i_sleep or howdah.time_to_discover(), v_now);
+        v_runs := howdah.look_for(v_worker, i_num, i_sleep or howdah.time_to_discover(), v_now);
     end if;
     if v_runs.count > 0 then
-        delete from howdah.sleeper s where s.worker_id = i_worker_id;
+        perform howdah.got_work(i_worker_id, v_worker.kind, v_sleeper.state,
+            v_runs.count >= least(i_num, 1000) and not coalesce(i_soon, false), v_now);
+        if pg_sequence_last_value('howdah.suspects'::regclass) > 0 then
+            v_alone := array(select r.run_id from howdah.suspect s join howdah.running r on r.id = s.id
+                              where r.worker_id = i_worker_id);
+        end if;
     elsif i_sleep then
-        v_settled := howdah.sleep(i_worker_id, v_worker.queues, v_in_flight, v_now);
+        v_rest := howdah.sleep(i_worker_id, v_worker.kind, v_sleeper, v_in_flight, v_now);
+        v_nap := case when not v_rest.in_front then howdah.nap(v_worker.kind) end;
+    elsif coalesce(v_sleeper.state, 'up') = 'up' then
+        perform howdah.stay_up(i_worker_id, v_worker.kind, v_sleeper.state, v_now);
     end if;
-    return howdah.exchange_answer(v_runs.list, v_accepted.lost, v_accepted.later, v_settled,
-        case when v_runs.count = 0 then (select extract(epoch from s.run_at - v_now)::double precision
-                                           from howdah.scheduled s order by s.run_at, s.id limit 1) end);
+    return howdah.exchange_answer(v_runs.list, v_accepted.lost, v_accepted.later, v_rest.settled, v_alone, v_nap,
+        case when v_runs.count = 0 then extract(epoch from howdah.first_due(v_now) - v_now)::double precision end);
 end;
 $$;
 
 comment on function jobs.exchange is $$Hand in outcomes and claim up to i_num jobs for a registered worker.
 
-Answers {"jobs": […], "lost": […], "later": […], "settled": …, "next": …}. Raises JB007 when the worker is not registered
+Answers {"jobs": […], "lost": […], "later": […], "settled": …, "next": …}; "nap", if
+there, is for a worker that others wake: seconds until its next look. With i_sleep and i_num 0 it was rung but has no free slot,
+and others are woken in its place. i_soon promises that it looks again within milliseconds, or says so if it cannot. "alone", if there, names runs whose workers have
+died so often that each must have a process of its own. Raises JB007 when the worker is not registered
 (any more), JB005 above READ COMMITTED, JB001 for an outcome that cannot be read (then nothing of the call counts).$$;
 
 
 -- howdah.exchange_answer: the document that exchange returns.
+drop function if exists howdah.exchange_answer(text, bigint[], bigint[], boolean, double precision);   -- without i_alone
+drop function if exists howdah.exchange_answer(text, bigint[], bigint[], boolean, bigint[], double precision);   -- nor i_nap
 create or replace function howdah.exchange_answer(
-    i_list text, i_lost bigint[], i_later bigint[], i_settled boolean, i_next double precision)
+    i_list text, i_lost bigint[], i_later bigint[], i_settled boolean, i_alone bigint[],
+    i_nap double precision, i_next double precision)
     returns json
     language sql
     stable
@@ -293,6 +312,9 @@ create or replace function howdah.exchange_answer(
         ',"later":', coalesce(array_to_json(i_later)::text, '[]'),
         ',"asleep":', (i_settled is not null)::text,
         ',"settled":', coalesce(i_settled::text, 'null'),
+        ',"alone":' || array_to_json(i_alone)::text,
+        ',"life":' || pg_sequence_last_value('howdah.life'::regclass)::text,
+        ',"nap":' || i_nap::text,
         ',"next":', coalesce(case when i_next < 0 then 0 else i_next end::text, 'null'), '}')::json;
 
 comment on function howdah.exchange_answer is 'Answer of exchange.';

@@ -171,6 +171,7 @@ begin
         elsif v_state is not null then
             delete from howdah.finished f where f.id = v_id returning 0 into v_attempt;
             update howdah.failure f set forgiven = true where f.job_id = v_id and v_attempt is not null;
+            delete from howdah.suspect s where s.id = v_id and v_attempt is not null;
             -- it has started once or was asked for again: its time to live does not end this new life
             delete from howdah.expiry e using howdah.job j where j.id = v_id and e.expires_at = j.expires_at and e.id = v_id;
         else

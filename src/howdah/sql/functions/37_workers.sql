@@ -119,7 +119,7 @@ begin
       from ordered o join howdah.job j on j.id = o.id left join howdah.task t on t.name = j.task;
     get diagnostics v_parked = row_count;
     if v_placed + v_parked > 0 then
-        perform howdah.ring(null);
+        perform howdah.ring(null, null, 1000);     -- all kinds, wherever the jobs went
     end if;
     return v_placed + v_parked;
 end;
@@ -169,6 +169,22 @@ $$;
 comment on function howdah.place_anew is 'Move ready jobs to the lane that their task has declared since.';
 
 
+-- howdah.kind_of: a number for a worker's filters; what it may claim is the same for all workers of a kind.
+create or replace function howdah.kind_of(i_queues text[], i_topic text, i_tasks text[], i_patterns text[])
+    returns bigint
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+    select hashtextextended(jsonb_build_array(i_topic,
+        case when i_queues is not null then array(select distinct q from unnest(i_queues) q order by q) end,
+        array(select distinct p from unnest(i_patterns) p order by p),
+        array(select distinct t from unnest(i_tasks) t order by t))::text, 0);
+$$;
+
+comment on function howdah.kind_of is 'Number of the kind of workers with these filters.';
+
+
 -- jobs.worker_started: registers a worker under a new number.
 create or replace function jobs.worker_started(
     i_name   text,
@@ -204,9 +220,10 @@ begin
     perform howdah.check_name('allow', a) from unnest(i_allow) a;
     perform howdah.check_name('queues', q) from unnest(i_queues) q;
     v_patterns := array(select howdah.topic_pattern(a) || '.%' from unnest(i_allow) a);
-    insert into howdah.worker (id, name, host, pid, queues, topic, tasks, allow, patterns, lease, started_at)
+    perform howdah.live();
+    insert into howdah.worker (id, name, host, pid, queues, topic, tasks, allow, patterns, kind, lease, started_at)
     values (nextval('howdah.worker_seq'), coalesce(i_name, 'worker'), i_host, i_pid, i_queues, i_topic, v_tasks,
-            i_allow, v_patterns, coalesce(i_lease, 15), v_now)
+            i_allow, v_patterns, howdah.kind_of(i_queues, i_topic, v_tasks, v_patterns), coalesce(i_lease, 15), v_now)
     returning id into v_id;
     insert into howdah.beat (worker_id, beat_at) values (v_id, v_now);
     perform howdah.adopt(v_tasks, v_patterns, v_now);
@@ -220,36 +237,6 @@ What the tasks declare (queue, timeout, max_retries, …) counts for jobs publis
 waited for a worker who knows these tasks become ready. i_allow names packages whose functions it may run; i_lease is seconds.$$;
 
 
--- howdah.hand_back: a worker's runs ─► ready. A death counts against the job apart from its attempts.
-create or replace function howdah.hand_back(i_worker_id bigint, i_crashed boolean, i_now timestamptz)
-    returns bigint
-    language plpgsql
-    set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_run   howdah.running;
-    v_count bigint := 0;
-begin
-    perform from howdah.running r where r.worker_id = i_worker_id order by r.id for update;     -- locks by id, as everybody
-    for v_run in
-        select r.* from howdah.running r where r.worker_id = i_worker_id order by r.run_id
-    loop
-        delete from howdah.running r where r.id = v_run.id;
-        if i_crashed then
-            perform howdah.died(v_run, i_now);
-        elsif not howdah.cancel_wanted(v_run, i_now) then
-            perform howdah.make_ready(v_run.id, v_run.attempt - 1);
-        end if;
-        v_count := v_count + 1;
-    end loop;
-    perform howdah.unregister(i_worker_id);
-    return v_count;
-end;
-$$;
-
-comment on function howdah.hand_back is 'Unregister a worker and hand its runs back.';
-
-
 -- howdah.unregister: removes a worker that holds no run any more.
 create or replace function howdah.unregister(i_worker_id bigint)
     returns void
@@ -258,6 +245,8 @@ create or replace function howdah.unregister(i_worker_id bigint)
 as $$
 begin
     delete from howdah.sleeper s where s.worker_id = i_worker_id;
+    -- it may have been the one who looks for its kind
+    perform howdah.hand_over(w.id, w.kind, howdah.now()) from howdah.worker w where w.id = i_worker_id;
     delete from howdah.beat b where b.worker_id = i_worker_id;
     delete from howdah.worker w where w.id = i_worker_id;
     delete from howdah.notice n where n.worker_id = i_worker_id;
@@ -265,78 +254,6 @@ end;
 $$;
 
 comment on function howdah.unregister is 'Remove a worker without runs.';
-
-
--- howdah.died: a run whose process died ─► ready; from the third death of a job on it counts as a failed attempt.
---
--- So a deploy or a machine failure costs no attempt, and a job that kills its worker each time still comes to an end.
-create or replace function howdah.died(i_run howdah.running, i_now timestamptz)
-    returns void
-    language plpgsql
-    set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if (select count(*) from howdah.failure f where f.job_id = i_run.id and f.kind = 'crash' and not f.forgiven) >= 2 then
-        perform howdah.fail(i_run, 'crash', 'its worker died', null, null, false, i_now);
-        return;
-    end if;
-    insert into howdah.failure (job_id, attempt, run_id, at, kind, error)
-    values (i_run.id, i_run.attempt, i_run.run_id, i_now, 'crash', 'its worker died');
-    if not howdah.cancel_wanted(i_run, i_now) then
-        perform howdah.make_ready(i_run.id, i_run.attempt - 1);
-    end if;
-end;
-$$;
-
-comment on function howdah.died is 'Record the death of a run and bring its job back.';
-
-
--- howdah.deaths_alone: attempts of this life of a job that ended with the death of a process in which it was alone.
---
--- Those cost an attempt, so they are the last word about theirs; a death with a worker is followed by more of the same attempt.
-create or replace function howdah.deaths_alone(i_run howdah.running)
-    returns bigint
-    language sql
-    stable
-    set search_path = pg_catalog, pg_temp
-as $$
-    select count(*)
-      from (select distinct on (f.attempt) f.kind from howdah.failure f
-             where f.job_id = i_run.id and not f.forgiven and f.attempt < i_run.attempt
-             order by f.attempt, f.run_id desc) last
-     where last.kind = 'crash';
-$$;
-
-comment on function howdah.deaths_alone is 'How often a job has killed a process of its own.';
-
-
--- jobs.run_died: running ─► scheduled for a retry, or failed: the process died in which the run was alone.
---
--- Fence: the run id.
-create or replace function jobs.run_died(i_job_id text, i_run_id bigint, i_error text default null)
-    returns jobs.changed
-    language plpgsql
-    security definer
-    set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_run howdah.running;
-begin
-    if i_run_id is null then
-        perform howdah.run_id_required(i_job_id);
-    end if;
-    v_run := howdah.end_run(i_job_id, i_run_id);
-    if v_run.worker_id is null then
-        perform howdah.refuse('run_id', 'is that of a plain consumer''s run', 'Only workers know of processes: use jobs.nack.');
-    end if;
-    return howdah.changed(v_run.id, howdah.fail(v_run, 'crash', coalesce(i_error, 'its process died'), null, null,
-        howdah.deaths_alone(v_run) >= 2, howdah.now()));
-end;
-$$;
-
-comment on function jobs.run_died is $$Record that the process died in which a run was alone: kind crash.
-
-It costs an attempt, as a failure does; the third such death of a job is its last. Raises like ack.$$;
 
 
 -- jobs.worker_stopped: unregisters a worker; its runs ─► ready.
@@ -377,6 +294,7 @@ begin
         return;
     end if;
     perform howdah.hold_worker(i_worker_id);
+    perform howdah.live();
     update howdah.beat b set beat_at = v_now where b.worker_id = i_worker_id;
     return query
         select n.run_id, n.verdict from howdah.notice n

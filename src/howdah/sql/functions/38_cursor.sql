@@ -4,6 +4,19 @@
 -- claims start behind them. A position is settled once every transaction that was drawing positions when it was read has
 -- ended. Publishers that stay open longer than half a second are passed and remembered as a hole.
 
+-- howdah.tick_due: whether nobody has ticked for so long. Between: a clock that was set back must not stop the ticks.
+create or replace function howdah.tick_due(i_milliseconds integer)
+    returns boolean
+    language plpgsql
+as $$
+begin
+    return not howdah.milliseconds() - (select s.last_value from howdah.last_tick s) between 0 and i_milliseconds - 1;
+end;
+$$;
+
+comment on function howdah.tick_due is 'Whether the last tick was i_milliseconds ago.';
+
+
 -- howdah.tick: what must happen every few milliseconds while the system is busy; paced by a register, not by a row.
 create or replace function howdah.tick(i_milliseconds integer)
     returns void
@@ -168,7 +181,7 @@ begin
     update howdah.ready r set pos = nextval('howdah.position_seq') from late where r.ctid = late.row;
     get diagnostics v_count = row_count;
     if v_count > 0 then
-        perform howdah.ring(null);      -- a worker may have gone to sleep after their publisher ended
+        perform howdah.ring(null, null, 1000);      -- a worker may have gone to sleep after their publisher ended
     end if;
     return v_count;
 end;

@@ -8,15 +8,17 @@ create or replace function howdah.promote(i_now timestamptz, i_limit integer)
     set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_first  constant timestamptz := howdah.first_due(i_now);
     v_queues text[];
+    v_tasks  text[];
     v_count  bigint;
 begin
-    if not exists (select from howdah.scheduled s where s.run_at <= i_now order by s.run_at, s.id limit 1) then
+    if v_first is null or v_first > i_now then
         return 0;
     end if;
     with due as materialized (
         select s.ctid as row, s.id, s.run_at, s.attempt from howdah.scheduled s
-         where s.run_at <= i_now order by s.run_at, s.id limit i_limit for update skip locked
+         where s.run_at >= v_first and s.run_at <= i_now order by s.run_at, s.id limit i_limit for update skip locked
     ), removed as (
         delete from howdah.scheduled s using due d where s.ctid = d.row returning d.id, d.run_at, d.attempt
     ), ordered as materialized (
@@ -26,17 +28,40 @@ begin
         insert into howdah.ready (queue, priority, pos, id, attempt, task)
         select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task
           from ordered o join howdah.job j on j.id = o.id left join howdah.task t on t.name = j.task
-        returning queue
+        returning queue, task
     )
-    select array_agg(distinct m.queue), count(*) into v_queues, v_count from made_ready m;
+    select array_agg(m.queue), array_agg(m.task), sum(m.count) into v_queues, v_tasks, v_count
+      from (select d.queue, d.task, count(*) from made_ready d group by d.queue, d.task) m;
     if v_count > 0 then
-        perform howdah.ring(v_queues);
+        perform howdah.ring(v_queues, v_tasks, howdah.rings_for(v_count));
     end if;
     return v_count;
 end;
 $$;
 
 comment on function howdah.promote is 'Make scheduled jobs ready that are due.';
+
+
+-- howdah.first_due: when the first scheduled job is due; null: there is none.
+create or replace function howdah.first_due(i_now timestamptz)
+    returns timestamptz
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_from  constant timestamptz := howdah.search_from('howdah.search_scheduled', i_now);
+    v_pages constant bigint := howdah.pages_read('howdah.scheduled', 'howdah.scheduled_due');
+    v_began constant timestamptz := clock_timestamp();
+    v_first timestamptz;
+begin
+    select s.run_at into v_first from howdah.scheduled s where s.run_at >= v_from order by s.run_at, s.id limit 1;
+    perform howdah.end_search('howdah.search_scheduled', v_from, v_first, i_now,
+        howdah.pages_read('howdah.scheduled', 'howdah.scheduled_due') - v_pages, v_began);
+    return v_first;
+end;
+$$;
+
+comment on function howdah.first_due is 'When the first scheduled job is due.';
 
 
 -- howdah.expire: scheduled, blocked, ready ─► cancelled (kind ttl) for jobs not started within their time to live.
@@ -46,14 +71,19 @@ create or replace function howdah.expire(i_now timestamptz, i_limit integer)
     set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_first   constant timestamptz := howdah.first_expiry(i_now);
     v_id      bigint;
     v_at      timestamptz;
     v_attempt integer;
     v_count   bigint := 0;
 begin
+    if v_first is null or v_first > i_now then
+        return 0;
+    end if;
     for v_id, v_at in
         select e.id, e.expires_at from howdah.expiry e
-         where e.expires_at <= i_now order by e.expires_at, e.id limit i_limit for update skip locked
+         where e.expires_at >= v_first and e.expires_at <= i_now
+         order by e.expires_at, e.id limit i_limit for update skip locked
     loop
         if coalesce(howdah.state_of(v_id) not in ('scheduled', 'blocked', 'ready'), true) then
             delete from howdah.expiry e where e.expires_at = v_at and e.id = v_id;      -- started or ended in time
@@ -73,6 +103,29 @@ end;
 $$;
 
 comment on function howdah.expire is 'Cancel jobs whose time to live is over.';
+
+
+-- howdah.first_expiry: when the first time to live ends; null: there is none.
+create or replace function howdah.first_expiry(i_now timestamptz)
+    returns timestamptz
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_from  constant timestamptz := howdah.search_from('howdah.search_expiry', i_now);
+    v_pages constant bigint := howdah.pages_read('howdah.expiry', 'howdah.expiry_pkey');
+    v_began constant timestamptz := clock_timestamp();
+    v_first timestamptz;
+begin
+    select e.expires_at into v_first from howdah.expiry e
+     where e.expires_at >= v_from order by e.expires_at, e.id limit 1;
+    perform howdah.end_search('howdah.search_expiry', v_from, v_first, i_now,
+        howdah.pages_read('howdah.expiry', 'howdah.expiry_pkey') - v_pages, v_began);
+    return v_first;
+end;
+$$;
+
+comment on function howdah.first_expiry is 'When the first time to live ends.';
 
 
 -- howdah.lock_waiting: locks a waiting job's row unless somebody holds it; answers its attempts made, or null.
@@ -98,128 +151,6 @@ end;
 $$;
 
 comment on function howdah.lock_waiting is 'Lock a waiting job, never waiting for it.';
-
-
--- howdah.rescue: running ─► retry or failed (kind timeout) for plain consumers past their deadline; ─► ready for the runs
--- of workers past their lease.
-create or replace function howdah.rescue(i_now timestamptz, i_limit integer)
-    returns bigint
-    language plpgsql
-    set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_run    howdah.running;
-    v_worker bigint;
-    v_count  bigint := 0;
-begin
-    for v_run in
-        select r.* from howdah.running r
-         where r.worker_id is null and r.deadline < i_now order by r.deadline limit i_limit for update skip locked
-    loop
-        v_count := v_count + howdah.time_out(v_run, i_now);
-    end loop;
-    for v_worker in
-        select w.id from howdah.worker w join howdah.beat b on b.worker_id = w.id
-         where b.beat_at + make_interval(secs => w.lease) < i_now order by w.id
-    loop
-        -- refused while an exchange of that worker is under way: it is alive after all, or the next sweep finds it dead
-        if pg_try_advisory_xact_lock(48177, (v_worker % 2147483647)::integer) then
-            v_count := v_count + howdah.bury(v_worker, i_now);
-        end if;
-    end loop;
-    return v_count;
-end;
-$$;
-
-comment on function howdah.rescue is 'Take back runs past their timeout or of dead workers.';
-
-
--- howdah.time_out: one run past its timeout ─► retry or failed; its worker, if it has one, is told.
---
--- Whatever goes wrong with one run must not stop the sweep for all others: it is rolled back, warned about and tried again
--- by the next sweep.
-create or replace function howdah.time_out(i_run howdah.running, i_now timestamptz)
-    returns integer
-    language plpgsql
-    set search_path = pg_catalog, pg_temp
-as $$
-begin
-    delete from howdah.running r where r.id = i_run.id;
-    perform howdah.fail(i_run, 'timeout', 'not finished within its timeout', null, null, false, i_now);
-    perform howdah.tell_lost(i_run, 'past its timeout', i_now);
-    return 1;
-exception when data_exception or integrity_constraint_violation or program_limit_exceeded then
-    raise warning 'howdah: run % of job % cannot be timed out: %', i_run.run_id, i_run.id, sqlerrm;
-    return 0;
-end;
-$$;
-
-comment on function howdah.time_out is 'Take back one run past its timeout.';
-
-
--- howdah.bury: a worker past its lease, looked at once more now that its lock is ours.
---
--- Its runs ─► ready; it is unregistered when none is left. Locks: its runs in id order, SKIP LOCKED.
-create or replace function howdah.bury(i_worker_id bigint, i_now timestamptz)
-    returns bigint
-    language plpgsql
-    set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_run   howdah.running;
-    v_count bigint := 0;
-begin
-    perform from howdah.worker w join howdah.beat b on b.worker_id = w.id
-      where w.id = i_worker_id and b.beat_at + make_interval(secs => w.lease) < i_now
-        for update skip locked;
-    if not found then
-        return 0;
-    end if;
-    -- a run that somebody holds, say an open transaction that cancels it, is left to the next sweep; the others are not
-    for v_run in
-        select r.* from howdah.running r
-         where r.id = any (array(
-               select x.id from howdah.running x where x.worker_id = i_worker_id order by x.id for update skip locked))
-         order by r.run_id
-    loop
-        delete from howdah.running r where r.id = v_run.id;
-        perform howdah.died(v_run, i_now);
-        perform howdah.tell_lost(v_run, 'its worker missed its lease', i_now);      -- should it come back before the last one
-        v_count := v_count + 1;
-    end loop;
-    if not exists (select from howdah.running r where r.worker_id = i_worker_id) then
-        perform howdah.unregister(i_worker_id);
-    end if;
-    return v_count;
-end;
-$$;
-
-comment on function howdah.bury is 'Declare a worker dead that has missed its lease.';
-
-
--- howdah.rescue_overdue: a live worker's runs 10 s past their deadline ─► retry or failed (kind timeout). The worker
--- enforces timeouts itself; this is for one that cannot, because its code does not let go.
-create or replace function howdah.rescue_overdue(i_now timestamptz, i_limit integer)
-    returns bigint
-    language plpgsql
-    set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_run   howdah.running;
-    v_count bigint := 0;
-begin
-    for v_run in
-        select r.* from howdah.running r
-         where r.worker_id is not null and r.deadline < i_now - interval '10 s'
-         order by r.id limit i_limit for update skip locked
-    loop
-        v_count := v_count + howdah.time_out(v_run, i_now);
-    end loop;
-    return v_count;
-end;
-$$;
-
-comment on function howdah.rescue_overdue is 'Take back runs that a live worker does not end.';
 
 
 -- howdah.park: ready ─► blocked (kind task) for jobs whose task no live worker knows, so that nobody walks over them.
@@ -275,6 +206,7 @@ create or replace function howdah.adopt_known(i_now timestamptz)
     returns bigint
     language plpgsql
     set search_path = pg_catalog, pg_temp
+    set enable_bitmapscan = off     -- it would collect all parked jobs of a task to find one
 as $$
 declare
     v_tasks text[];
@@ -321,7 +253,8 @@ comment on function howdah.lift_strays is 'Give rows behind a floor a new positi
 
 
 -- jobs.maintain: all chores once; bounded, so call it as often as you like.
-create or replace function jobs.maintain()
+drop function if exists jobs.maintain();    -- without i_every
+create or replace function jobs.maintain(i_every numeric default null)
     returns table (chore text, jobs bigint)
     language plpgsql
     security definer
@@ -331,57 +264,37 @@ declare
     v_now constant timestamptz := howdah.now();
 begin
     perform howdah.require_read_committed('maintain');
+    perform howdah.check_number('every', i_every, 0, 3600);
+    -- between: a clock that was set back must not stop the chores
+    if howdah.milliseconds() - (select s.last_value from howdah.last_chores s) between 0 and i_every * 1000 - 1 then
+        -- but come again soon: should whoever did them die, somebody must look after its runs
+        return query select 'watched', 0::bigint
+                      where exists (select from howdah.running r where r.worker_id is not null);
+        return;
+    end if;
+    perform setval('howdah.last_chores', howdah.milliseconds());
+    perform setval('howdah.last_tick', howdah.milliseconds());     -- what a tick does is among them
+    perform howdah.note_missing(v_now);
     return query values
         ('rescued', howdah.rescue(v_now, 1000) + howdah.rescue_overdue(v_now, 1000)),
         ('expired', howdah.expire(v_now, 1000)),
         ('promoted', howdah.promote(v_now, 10000)),
         ('parked', howdah.park(v_now, 10000)),
         ('adopted', howdah.adopt_known(v_now)),
+        ('admitted', howdah.admit()),
         ('passed', howdah.pass_stuck(clock_timestamp())),
         ('lifted', howdah.lift_strays()),
-        ('pruned', jobs.prune(null, 1000));
+        ('pruned', howdah.prune(null, 10000, clock_timestamp() + interval '25 ms', false, v_now));
+    -- whoever keeps house may look again sooner than usual
+    return query select 'missing', count(*) from howdah.worker w where w.missing_since is not null having count(*) > 0;
     perform howdah.advance_cursor();
+    perform howdah.acquit();
     delete from howdah.notice n where n.at < v_now - interval '1 hour' and n.verdict = 'lost';
 end;
 $$;
 
 comment on function jobs.maintain is $$Do the chores once: rescue, expire, promote, park, move the cursor, prune.
 
-Bounded per call and safe to call from anywhere at any time; workers call it every second.$$;
-
-
--- jobs.prune: finished ─► gone, once its time to be kept is over.
---
--- Locks: finished rows, SKIP LOCKED.
-create or replace function jobs.prune(i_older_than interval default null, i_limit integer default 10000)
-    returns bigint
-    language plpgsql
-    security definer
-    set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_now constant timestamptz := howdah.now();
-    v_ids bigint[];
-begin
-    if i_limit is null or i_limit not between 1 and 1000000 then
-        perform howdah.refuse('limit', 'is out of range', 'Give a number from 1 to 1000000.');
-    end if;
-    if i_older_than < interval '0' then
-        perform howdah.refuse('older_than', 'is negative', 'Give how long finished jobs are kept.');
-    end if;
-    v_ids := array(
-        select f.id from howdah.finished f
-         where f.prune_at <= v_now
-            or f.prune_at is null and f.state = 'succeeded' and f.finished_at <= v_now - coalesce(i_older_than, interval '7 days')
-            or f.prune_at is null and f.state in ('failed', 'cancelled', 'skipped')
-               and f.finished_at <= v_now - coalesce(i_older_than, interval '30 days')
-         limit i_limit for update skip locked);
-    delete from howdah.finished f where f.id = any (v_ids);
-    perform howdah.forget(v_ids);
-    return cardinality(v_ids);
-end;
-$$;
-
-comment on function jobs.prune is $$Delete finished jobs that have been kept long enough; answers how many.
-
-Successes are kept 7 days, others 30, or i_older_than; a job's own result_ttl or failure_ttl comes first.$$;
+Bounded per call and safe to call from anywhere at any time. Workers see to it every second: with i_every it does nothing,
+and answers no row, when somebody did the chores less than so many seconds ago; or one row, watched, while workers' runs are
+under way. The row missing counts workers that have lost their sessions: look again in half a second.$$;

@@ -1,4 +1,4 @@
--- Queues: pause and resume, also before the first job exists.
+-- Queues: pause, resume and set, also before the first job exists.
 
 -- jobs.pause_queue: no job of the queue is claimed after this commits.
 create or replace function jobs.pause_queue(i_queue text, i_reason text default null)
@@ -26,13 +26,55 @@ create or replace function jobs.resume_queue(i_queue text)
 as $$
 begin
     perform howdah.check_name('queue', i_queue);
-    delete from howdah.queue q where q.queue = i_queue;
+    delete from howdah.queue q where q.queue = i_queue and q.result_ttl is null and q.failure_ttl is null;
+    if not found then
+        update howdah.queue q set paused_at = null, reason = null where q.queue = i_queue;
+    end if;
     perform howdah.be_in_flight();
-    perform howdah.ring(array[i_queue]);
+    perform howdah.ring(array[i_queue], null, 1000);       -- whatever kinds its jobs are for
 end;
 $$;
 
 comment on function jobs.resume_queue is 'Claim jobs of a paused queue again.';
+
+
+-- jobs.set_queue: how long the finished jobs of a queue are kept, those that have ended before included.
+--
+-- Nothing is written into them: prune looks when it matters. Each time to keep has a sweep of its own, which begins anew.
+create or replace function jobs.set_queue(
+    i_queue text, i_result_ttl numeric default null, i_failure_ttl numeric default null)
+    returns void
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform howdah.check_name('queue', i_queue);
+    perform howdah.check_number('result_ttl', i_result_ttl, -1, 3155760000);
+    perform howdah.check_number('failure_ttl', i_failure_ttl, -1, 3155760000);
+    if i_result_ttl is null and i_failure_ttl is null then
+        return;
+    end if;
+    insert into howdah.queue as q (queue, result_ttl, failure_ttl, kept_since)
+    values (i_queue, i_result_ttl, i_failure_ttl, howdah.now())
+    on conflict (queue) do update
+       set result_ttl = coalesce(excluded.result_ttl, q.result_ttl),
+           failure_ttl = coalesce(excluded.failure_ttl, q.failure_ttl), kept_since = excluded.kept_since;
+    delete from howdah.sweep s where s.ctid = any (array(
+        select x.ctid from howdah.sweep x
+         where x.ttl is not null and not exists (
+               select from howdah.queue q where x.ttl = case x.kind when 'succeeded' then q.result_ttl else q.failure_ttl end)
+           for update skip locked));
+    insert into howdah.sweep (kind, ttl)
+    select x.kind, x.ttl from (values ('other', i_failure_ttl), ('succeeded', i_result_ttl)) x (kind, ttl) where x.ttl >= 0
+    on conflict do nothing;
+end;
+$$;
+
+comment on function jobs.set_queue is $$Set how long finished jobs of a queue are kept, in seconds; what is not given stays as it is.
+
+i_result_ttl is for successes (default 7 days), i_failure_ttl for the rest (30 days); -1 keeps them for ever. It holds for jobs
+that have ended before, too. A time that the job or its task names comes first.$$;
 
 
 -- jobs.purge_queue: ready, scheduled, blocked ─► gone, for the waiting jobs of a queue; running ones go on.

@@ -127,7 +127,15 @@ begin
               join howdah.job j on j.id = r.id
               left join howdah.task t on t.name = j.task
              where (i_queues is null or coalesce(j.queue, t.queue, 'default') = any (i_queues))
-               and (v_topic is null or j.task like v_topic));
+               and (v_topic is null or j.task like v_topic))
+         + (select count(*) from howdah.suspect s   -- they wait for others to end
+              join howdah.blocked b on b.id = s.id and b.kind = 'alone'
+              join howdah.job j on j.id = b.id
+              left join howdah.task t on t.name = j.task
+             where (i_queues is null or coalesce(j.queue, t.queue, 'default') = any (i_queues))
+               and (v_topic is null or j.task like v_topic)
+               and not exists (select from howdah.queue q
+                                where q.queue = coalesce(j.queue, t.queue, 'default') and q.paused_at is not null));
 end;
 $$;
 
@@ -151,7 +159,7 @@ begin
           from (select s.id, 'due later' as reason from howdah.scheduled s
                 union all
                 select b.id, case b.kind when 'task' then 'task unknown' else 'arguments do not fit' end
-                  from howdah.blocked b
+                  from howdah.blocked b where b.kind <> 'alone'
                 union all
                 select r.id, 'queue paused'
                   from howdah.ready r join howdah.queue q on q.queue = r.queue and q.paused_at is not null) x
@@ -213,9 +221,14 @@ create or replace procedure jobs.wait_for(i_job_id text, i_timeout numeric defau
     language plpgsql
 as $$
 declare
-    v_until constant timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => i_timeout::double precision);
+    v_until timestamptz;
     v_state text;
 begin
+    if i_timeout not between 0 and 315576000 then     -- by hand: a procedure that commits cannot be a security definer
+        raise exception 'timeout: % is out of range', i_timeout
+            using errcode = 'JB001', column = 'timeout', hint = 'Give up to 315576000 seconds, or nothing to wait for ever.';
+    end if;
+    v_until := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => i_timeout::double precision);
     loop
         v_state := jobs.wait(i_job_id, 0);
         commit;
@@ -261,6 +274,10 @@ begin
          where b.beat_at + make_interval(secs => w.lease) >= v_now
         union all
         select 'paused', q.queue, 1 from howdah.queue q where q.paused_at is not null
+        union all
+        select 'result_ttl', q.queue, q.result_ttl::numeric from howdah.queue q where q.result_ttl is not null
+        union all
+        select 'failure_ttl', q.queue, q.failure_ttl::numeric from howdah.queue q where q.failure_ttl is not null
         union all
         select 'holes', null, count(*) from howdah.hole
         union all

@@ -29,14 +29,27 @@ begin
         when 'scheduled' then howdah.why_scheduled(v_job, v_now)
         when 'blocked' then howdah.why_blocked(v_job)
         when 'ready' then howdah.why_ready(v_job, v_now)
-        when 'succeeded' then format('It succeeded at %s.', date_trunc('second', v_job.complete_on))
-        else format('It is %s since %s: %s.', v_job.state, date_trunc('second', v_job.complete_on),
-                    concat_ws(', ', v_job.kind, v_job.error))
+        when 'succeeded' then format('It succeeded at %s and is kept %s.', date_trunc('second', v_job.complete_on),
+                                     howdah.why_kept(v_id))
+        else format('It is %s since %s, kept %s: %s%s.', v_job.state, date_trunc('second', v_job.complete_on),
+                    howdah.why_kept(v_id), concat_ws(', ', v_job.kind, v_job.error),
+                    case when v_job.kind = 'crash' then format('; its process died %s in all', howdah.counted(howdah.deaths(v_id), 'time')) end)
     end;
 end;
 $$;
 
 comment on function jobs.why is 'One sentence: why this job is not running. Raises JB003.';
+
+
+-- howdah.deaths: how often a job's process has died since it was published or retried by hand.
+create or replace function howdah.deaths(i_id bigint)
+    returns bigint
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+    return (select count(*) from howdah.failure f where f.job_id = i_id and f.kind = 'crash' and not f.forgiven);
+
+comment on function howdah.deaths is 'How often the process of a job has died in this life of it.';
 
 
 create or replace function howdah.why_running(i_job jobs."all", i_now timestamptz)
@@ -52,8 +65,10 @@ begin
     select r.* into v_run from howdah.running r where r.id = i_job.id;
     select format('worker %s (%s, process %s)', w.id, coalesce(w.host, w.name), coalesce(w.pid::text, 'unknown')) into v_worker
       from howdah.worker w where w.id = v_run.worker_id;
-    return format('It is running since %s: attempt %s by %s%s%s.', date_trunc('second', v_run.started_at), v_run.attempt,
+    return format('It is running since %s: attempt %s by %s%s%s%s.', date_trunc('second', v_run.started_at), v_run.attempt,
         coalesce(v_worker, 'a plain consumer'),
+        (select format(', alone, because its worker died %s', howdah.counted(howdah.deaths(s.id), 'time'))
+           from howdah.suspect s where s.id = v_run.id and v_run.worker_id is not null),
         case when v_run.deadline < i_now then ', past its timeout of ' || trim_scale(i_job.timeout) || ' s' else '' end,
         (select ', asked to stop since ' || date_trunc('second', n.at) || ': ' || n.reason
            from howdah.notice n where n.run_id = v_run.run_id and n.verdict = 'cancel'));
@@ -98,6 +113,9 @@ begin
     if i_job.kind = 'arguments' then
         return format('Its arguments do not fit task %s: %s. It waits for a worker with another version of the task, or for: retry.',
             i_job.task, coalesce(i_job.reason, 'unknown'));
+    elsif i_job.kind = 'alone' then
+        return format('Task %s: its worker died %s while it ran, so it runs alone now, and waits for a process of its own.',
+            i_job.task, howdah.counted(howdah.deaths(i_job.id), 'time'));
     end if;
     return format('No live worker knows task %s%s. It waits until one starts that does.', i_job.task,
         coalesce(' (' || i_job.reason || ')', ''));

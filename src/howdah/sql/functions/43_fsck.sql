@@ -143,6 +143,18 @@ as $$
        and exists (select from howdah.worker w where w.started_at < howdah.now() - interval '1 min'
                       and (b.task = any (w.tasks) or b.task like any (w.patterns)))
     union all
+    select 'waits for a process of its own without being a suspect', b.id, b.task from howdah.blocked b
+     where b.kind = 'alone' and not exists (select from howdah.suspect s where s.id = b.id)
+    union all
+    select 'suspect whose worker never died', s.id, howdah.deaths(s.id) || ' deaths' from howdah.suspect s
+     where howdah.deaths(s.id) < 2 and exists (select from howdah.job j where j.id = s.id)
+    union all
+    select 'time to keep without a sweep', null, x.kind || ' ' || x.ttl
+      from (select distinct 'succeeded' as kind, q.result_ttl as ttl from howdah.queue q where q.result_ttl >= 0
+            union all
+            select distinct 'other', q.failure_ttl from howdah.queue q where q.failure_ttl >= 0) x
+     where not exists (select from howdah.sweep s where s.kind = x.kind and s.ttl = x.ttl)
+    union all
     select 'waits for a negative number of jobs', b.id, b.pending::text from howdah.blocked b where b.pending < 0
     union all
     select 'notice for a run that ended', n.id, 'run ' || n.run_id from howdah.notice n

@@ -28,14 +28,15 @@ declare
         ['howdah_worker', 'jobs.nack'], ['howdah_worker', 'jobs.snooze'], ['howdah_worker', 'jobs.release'],
         ['howdah_worker', 'jobs.heartbeat'], ['howdah_worker', 'jobs.exchange'], ['howdah_worker', 'jobs.worker_started'],
         ['howdah_worker', 'jobs.worker_stopped'], ['howdah_worker', 'jobs.maintain'], ['howdah_worker', 'jobs.unfinished'],
-        ['howdah_worker', 'jobs.reconcile'], ['howdah_worker', 'jobs.run_died'], ['howdah_worker', 'jobs.left_over'], ['howdah_monitor', 'jobs.left_over'], ['howdah_worker', 'jobs.log'], ['howdah_worker', 'jobs.version'], ['howdah_publisher', 'jobs.version'],
+        ['howdah_worker', 'jobs.reconcile'], ['howdah_worker', 'jobs.run_died'], ['howdah_worker', 'jobs.session_started'], ['howdah_worker', 'jobs.left_over'], ['howdah_monitor', 'jobs.left_over'], ['howdah_worker', 'jobs.log'], ['howdah_worker', 'jobs.version'], ['howdah_publisher', 'jobs.version'],
         ['howdah_operator', 'jobs.why'], ['howdah_monitor', 'jobs.stats'], ['howdah_monitor', 'jobs.fsck'],
         ['howdah_monitor', 'jobs.unfinished'], ['howdah_monitor', 'jobs.version'],
         ['howdah_monitor', 'jobs.list_queues'], ['howdah_monitor', 'jobs.list_workers'], ['howdah_monitor', 'jobs.list_tasks'],
         ['howdah_operator', 'jobs.logs'], ['howdah_operator', 'jobs.purge_queue'], ['howdah_operator', 'jobs.get'], ['howdah_operator', 'jobs.list'], ['howdah_operator', 'jobs.failures'],
         ['howdah_operator', 'jobs.wait'], ['howdah_operator', 'jobs.wait_for'], ['howdah_operator', 'jobs.cancel'],
         ['howdah_operator', 'jobs.retry'], ['howdah_operator', 'jobs.delete'], ['howdah_operator', 'jobs.pause_queue'],
-        ['howdah_operator', 'jobs.resume_queue'], ['howdah_operator', 'jobs.prune'], ['howdah_operator', 'jobs.maintain']];
+        ['howdah_operator', 'jobs.resume_queue'], ['howdah_operator', 'jobs.set_queue'],
+        ['howdah_operator', 'jobs.prune'], ['howdah_operator', 'jobs.maintain']];
     v_bodies  constant text[] := array['body', 'result', 'traceback', 'error', 'reason', 'headers', 'meta'];
     v_grant   text[];
     v_routine regprocedure;

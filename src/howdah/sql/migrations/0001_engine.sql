@@ -32,7 +32,22 @@ create sequence howdah.worker_seq as bigint cache 1;
 -- Registers: sequences used as cells that leave no dead rows behind, whatever snapshot is held open.
 create sequence howdah.last_tick as bigint minvalue 0 start 0;          -- milliseconds since 1970
 create sequence howdah.last_discovery as bigint minvalue 0 start 0;
+create sequence howdah.last_chores as bigint minvalue 0 start 0;
 create sequence howdah.last_stray_check as bigint minvalue 0 start 0;
+-- 1 while there may be suspects; read at each claim, which costs a tenth of a look into the table.
+create sequence howdah.suspects as bigint minvalue 0 start 0;
+-- Since when the server works, as far as we saw it: what is unlogged begins anew after a crash or a promotion.
+create unlogged sequence howdah.up_since as bigint minvalue 0 start 0;
+select setval('howdah.up_since', 1);      -- not 0, which is what a crash leaves
+-- Where chores begin to search, and until when; see functions/14_searches.sql.
+create sequence howdah.search_scheduled as bigint minvalue 0 start 0;
+create sequence howdah.search_expiry as bigint minvalue 0 start 0;
+create sequence howdah.search_deadline as bigint minvalue 0 start 0;
+create sequence howdah.search_overdue as bigint minvalue 0 start 0;
+create sequence howdah.last_rescue as bigint minvalue 0 start 0;
+create sequence howdah.rescuing_since as bigint minvalue 0 start 0;     -- how long rescues have come regularly
+create unlogged sequence howdah.life as bigint;     -- emptied by a crash and by a promotion: see functions/14_life.sql
+select setval('howdah.life', 1);
 
 -- What to run. Written once at publish, never updated.
 create table howdah.job (
@@ -64,7 +79,7 @@ create index scheduled_due on howdah.scheduled (run_at, id);
 
 create table howdah.blocked (
     id         bigint primary key,
-    kind       text not null check (kind in ('task', 'arguments')),
+    kind       text not null check (kind in ('task', 'arguments', 'alone')),
     task       text collate "C" not null,
     attempt    integer not null,
     pending    integer not null default 0,   -- how many others it still waits for
@@ -109,9 +124,10 @@ create table howdah.finished (
     result      jsonb,
     kind        text,                        -- why it did not succeed: error, timeout, crash, result, ttl, revoked
     error       text,                        -- one line
-    prune_at    timestamptz                  -- the job's own ttl; null: by the default of its state
+    prune_at    timestamptz                  -- the job's or its task's own ttl; null: by its queue or its state
 );
-create index finished_default on howdah.finished (state, finished_at) where prune_at is null;
+create index finished_well on howdah.finished (finished_at) where prune_at is null and state = 'succeeded';
+create index finished_badly on howdah.finished (finished_at) where prune_at is null and state <> 'succeeded';
 create index finished_own on howdah.finished (prune_at) where prune_at is not null;
 
 -- One row per failed attempt and per death of a run's process.
@@ -125,6 +141,11 @@ create table howdah.failure (
     traceback text,
     forgiven  boolean not null default false,    -- the job was retried by hand since: its deaths count anew
     primary key (job_id, run_id)
+);
+
+-- Unfinished jobs whose workers have died twice: they run alone, each in a process of its own, so that the next death tells.
+create table howdah.suspect (
+    id bigint primary key
 );
 
 -- What a job's runs have said, the newest thousand lines of each job.
@@ -188,10 +209,23 @@ create table howdah.hole (
 
 -- Queues that somebody has set something for; a queue needs no row to exist.
 create table howdah.queue (
-    queue     text collate "C" primary key,
-    paused_at timestamptz,
-    reason    text
+    queue       text collate "C" primary key,
+    paused_at   timestamptz,
+    reason      text,
+    result_ttl  double precision,            -- seconds to keep a success; null: the default; -1: for ever
+    failure_ttl double precision,            -- seconds to keep what ended otherwise
+    kept_since  timestamptz                  -- when one of the two was last set
 );
+
+-- How far prune has come through what has ended, by kind of end and time to keep; see functions/45_prune.sql.
+create table howdah.sweep (
+    kind     text not null check (kind in ('own', 'succeeded', 'other')),
+    ttl      double precision,               -- seconds, as a queue says; null: the default
+    reached  timestamptz not null default '-infinity',
+    began_at timestamptz not null default '-infinity',
+    unique nulls not distinct (kind, ttl)
+) with (fillfactor = 50);
+insert into howdah.sweep (kind) values ('own'), ('succeeded'), ('other');
 
 -- What workers have declared.
 create table howdah.task (
@@ -219,8 +253,11 @@ create table howdah.worker (
     tasks      text[] not null,
     allow      text[],                       -- packages whose functions it may run
     patterns   text[],                       -- `allow` and nothing else, as LIKE patterns
+    kind       bigint not null,              -- the same for workers with the same filters
     lease      double precision not null,    -- seconds after its last beat until it counts as dead
-    started_at timestamptz not null
+    started_at timestamptz not null,
+    tied       boolean not null default false,   -- a session of its own holds a lock for as long as it lives
+    missing_since timestamptz                -- nobody held that lock when somebody looked
 );
 
 -- Apart from worker, because it is updated every second and read by nobody on the hot path.
@@ -229,13 +266,15 @@ create table howdah.beat (
     beat_at   timestamptz not null
 ) with (fillfactor = 50);
 
--- Workers that a publish must wake.
+-- Who sleeps; see functions/31_sleep.sql.
 create table howdah.sleeper (
     worker_id bigint primary key,
-    queues    text[],
+    kind      bigint not null default 0,     -- the worker's
+    state     text collate "C" not null default 'behind' check (state in ('front', 'behind', 'up')),
     holders   text[],                        -- publishers in flight at the declaration; null: not looked yet
     since     timestamptz not null
-);
+) with (fillfactor = 50);
+create index sleeper_state on howdah.sleeper (state, kind, worker_id);
 
 -- Queue tables change size a thousandfold in a minute: vacuum them by their number of dead rows.
 alter table howdah.ready     set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);

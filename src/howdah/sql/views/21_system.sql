@@ -23,7 +23,8 @@ with jobs_of as (
     select q.queue, 0, 0, 0 from howdah.queue q
 )
 select o.queue, sum(o.ready)::bigint as ready, sum(o.running)::bigint as running, sum(o.waiting)::bigint as waiting,
-       max(q.paused_at) as paused_at, max(q.reason) as reason
+       max(q.paused_at) as paused_at, max(q.reason) as reason, max(q.result_ttl) as result_ttl,
+       max(q.failure_ttl) as failure_ttl
   from jobs_of o
   left join howdah.queue q on q.queue = o.queue
  group by o.queue;
@@ -36,7 +37,7 @@ select w.id as worker_id, w.name, w.host, w.pid, w.queues, w.topic, cardinality(
        w.started_at, b.beat_at, w.lease,
        b.beat_at + howdah.seconds(w.lease) > howdah.now() as alive,
        (select count(*) from howdah.running r where r.worker_id = w.id) as running,
-       exists (select from howdah.sleeper s where s.worker_id = w.id) as asleep
+       exists (select from howdah.sleeper s where s.worker_id = w.id and s.state <> 'up') as asleep
   from howdah.worker w
   join howdah.beat b on b.worker_id = w.id;
 

@@ -8,10 +8,11 @@ set lock_timeout = '10s';
 truncate
     howdah.job, howdah.scheduled, howdah.blocked, howdah.ready, howdah.running, howdah.finished, howdah.failure, howdah.log,
     howdah.expiry, howdah.notice, howdah.lane, howdah.settle, howdah.hole, howdah.queue, howdah.task, howdah.worker,
-    howdah.beat, howdah.sleeper, howdah_test.clock
+    howdah.beat, howdah.sleeper, howdah.suspect, howdah.sweep, howdah_test.clock
     restart identity;
 
 insert into howdah.settle default values;
+insert into howdah.sweep (kind) values ('own'), ('succeeded'), ('other');
 
 alter sequence howdah.position_seq restart;
 alter sequence howdah.run_seq restart;
@@ -19,3 +20,13 @@ alter sequence howdah.worker_seq restart;
 alter sequence howdah.last_tick restart;
 alter sequence howdah.last_discovery restart;
 alter sequence howdah.last_stray_check restart;
+alter sequence howdah.last_chores restart;
+alter sequence howdah.suspects restart;
+alter sequence howdah.up_since restart;
+alter sequence howdah.search_scheduled restart;
+alter sequence howdah.search_expiry restart;
+alter sequence howdah.search_deadline restart;
+alter sequence howdah.search_overdue restart;
+alter sequence howdah.last_rescue restart;
+alter sequence howdah.rescuing_since restart;
+alter sequence howdah.life restart;
