@@ -6,7 +6,9 @@
 * ``fleet``     the processes under test, started again when they end
 * ``tasks``     what the workers run
 * ``publisher``, ``consumer``, ``zombie``  the other clients; ``orders`` draws what is published
-* ``attendant`` pauses queues and resumes them
+* ``attendant`` retries, cancels and deletes jobs, pauses queues and resumes them
+* ``metronome`` measures how late the machine is, which the checker's times leave out
+* ``single``    single jobs of the harness's own
 * ``journal``   what every process writes down; survives ``kill -9``
 * ``faults``    what is done to them; ``nemesis`` does it, from a seed
 * ``history``   journals and the database's final state as values; ``export`` and ``reading`` make it

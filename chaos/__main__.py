@@ -6,9 +6,11 @@ import argparse
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import msgspec
@@ -54,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, long):
         command.add_argument("--seconds", type=float, default=60.0, help="of faults, for each seed")
         command.add_argument("--rate", type=float, default=60.0, help="jobs published per second")
+        command.add_argument("--ledger", type=float, default=0.0, help="short jobs that write, per second")
+        command.add_argument("--rest", type=float, default=1.0, help="times the usual pause between faults")
         command.add_argument("--faults", default="", help=f"of {', '.join(FAULTS)}; all by default")
         command.add_argument("--verbose", action="store_true", help="let the workers log everything")
     check = commands.add_parser("check", help="judge the history of an earlier run")
@@ -67,24 +71,32 @@ def _long(options: argparse.Namespace) -> int:
     seed = options.seed or max((one.seed for one in _kept()), default=1000) + 1
     worst = 0
     while time.monotonic() < end:
-        code, verdict = _one(options, seed)
-        worst = max(worst, code)
-        _keep(verdict)
-        _write_page()
+        try:
+            code, verdict = _one(options, seed)
+        except Exception:  # the others are worth having, and the exit code tells
+            traceback.print_exc()
+            worst = 1
+        else:
+            worst = max(worst, code)
+            _keep(verdict)
+            _write_page()
         seed += 1
     return worst
 
 
 def _one(options: argparse.Namespace, seed: int) -> tuple[int, Verdict]:
+    faults = chosen([name for name in options.faults.split(",") if name])
     plan = Plan(
-        seed, options.seconds, chosen([name for name in options.faults.split(",") if name]), options.rate
+        seed, options.seconds, faults, options.rate, options.ledger, options.rest, verbose=options.verbose
     )
     folder = Path(tempfile.mkdtemp(prefix=f"howdah-chaos-{seed}-"))
     began = time.monotonic()
     again = f"--seed {seed} --seconds {plan.seconds:g} --rate {plan.rate:g}"
+    again += f" --ledger {plan.ledger:g}" if plan.ledger else ""
+    again += f" --rest {plan.rest:g}" if plan.rest != 1 else ""
     again += f" --faults {options.faults}" if options.faults else ""
     try:
-        verdict = judge(asyncio.run(Run(plan, folder).history()))
+        verdict = judge(asyncio.run(_history(Run(plan, folder))))
     except BaseException:
         _say(f"  broke off; again: python -m chaos run {again}; journals and logs: {folder}")
         raise
@@ -96,6 +108,14 @@ def _one(options: argparse.Namespace, seed: int) -> tuple[int, Verdict]:
     else:
         shutil.rmtree(folder)
     return code, verdict
+
+
+async def _history(run: Run) -> History:
+    """Do a run; SIGTERM breaks it off, with everything that it has started."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await run.history()
 
 
 def _told(verdict: Verdict) -> int:

@@ -1,4 +1,4 @@
-"""Somebody who pauses a queue and resumes it, again and again."""
+"""An operator who pauses queues and resumes them, and retries, cancels and deletes jobs at random."""
 
 from __future__ import annotations
 
@@ -6,23 +6,74 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import psycopg
+
+from chaos.orders import QUEUES, WAITING
+
 if TYPE_CHECKING:
     import random
 
     from chaos.journal import Journal
     from chaos.observer import Observer
 
-_QUEUE = "bulk"
+_CALLS = {
+    "retry": "select state from jobs.retry(%s)",
+    "cancel": "select state from jobs.cancel(%s, 'as it shall')",
+    "delete": "select state from jobs.delete(%s)",
+    "delete by force": "select state from jobs.delete(%s, i_force => true)",
+}
+_WEIGHTS = (6, 3, 2, 1)
+# A job with a key could be published again once it is deleted, and a child is counted: they stay.
+_RECENT = """
+    select j.id, j.body #>> '{kwargs,token}',
+           j.key is null and j.body #>> '{kwargs,token}' not like '%%.child'
+      from howdah.job j where j.task <> all (%s) order by j.id desc limit %s
+"""
+_SOME = 400
+_SPARED = [*WAITING, "poisons"]
 
 
-async def operate(observer: Observer, journal: Journal, draw: random.Random) -> None:
-    """Pause and resume until cancelled; the queue is never left paused."""
-    while True:
-        await asyncio.sleep(draw.uniform(2, 5))
+class Attendant:
+    """Works until cancelled. `observer` is for it alone: what it was not answered it does not repeat."""
+
+    def __init__(self, observer: Observer, journal: Journal, draw: random.Random) -> None:
+        self._observer = observer
+        self._journal = journal
+        self._draw = draw
+
+    async def pause(self) -> None:
+        """Pause a queue and resume it, again and again; none is ever left paused."""
+        while True:
+            await asyncio.sleep(self._draw.uniform(2, 5))
+            queue = self._draw.choice(QUEUES)
+            try:
+                await self._observer.rows("select jobs.pause_queue(%s, 'as it shall')", [queue])
+                began = time.monotonic()
+                await asyncio.sleep(self._draw.uniform(0.5, 2))
+                self._journal.write("paused", queue=queue, began=began, ended=time.monotonic())
+            finally:
+                await asyncio.shield(self._observer.rows("select jobs.resume_queue(%s)", [queue]))
+
+    async def meddle(self) -> None:
+        """Do something to a recent job, several times a second."""
+        while True:
+            await asyncio.sleep(self._draw.uniform(0.05, 0.4))
+            recent = await self._observer.rows(_RECENT, [_SPARED, _SOME])
+            if recent:
+                job, token, expendable = self._draw.choice(recent)
+                (verb,) = self._draw.choices(list(_CALLS), _WEIGHTS)
+                if expendable or not verb.startswith("delete"):
+                    await self._do(verb, job, token)
+
+    async def _do(self, verb: str, job: int, token: str) -> None:
+        call = self._journal.write("operate", verb=verb, job=job, token=token)
         try:
-            await observer.rows("select jobs.pause_queue(%s, 'as it shall')", [_QUEUE])
-            began = time.monotonic()
-            await asyncio.sleep(draw.uniform(0.5, 2))
-            journal.write("paused", queue=_QUEUE, began=began, ended=time.monotonic())
-        finally:
-            await asyncio.shield(observer.rows("select jobs.resume_queue(%s)", [_QUEUE]))
+            ((state,),) = await self._observer.try_rows(_CALLS[verb], [str(job)])
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            return  # without an answer it may have happened
+        except psycopg.Error as error:
+            self._journal.write("operated", call=call, outcome=error.sqlstate)
+            return
+        self._journal.write("operated", call=call, outcome="ok")
+        if verb == "cancel":
+            self._journal.write("cancelled", job=job, began=call, state=state)

@@ -112,7 +112,10 @@ class Cancellation(msgspec.Struct, frozen=True):
 
 
 class Execution(msgspec.Struct, frozen=True):
-    """What a process did for one run; `how` is None when it was never seen to end."""
+    """What a process did for one run; `how` is None when it was never seen to end.
+
+    `pid` is the worker's. `alone`: it was in a process of its own, which that worker had started.
+    """
 
     job: int
     run: int
@@ -125,6 +128,7 @@ class Execution(msgspec.Struct, frozen=True):
     ended: float = NEVER
     how: str | None = None
     in_thread: bool = False
+    alone: bool = False
 
 
 class HandIn(msgspec.Struct, frozen=True):
@@ -148,7 +152,7 @@ class ZombieCall(msgspec.Struct, frozen=True):
 
 
 class Strike(msgspec.Struct, frozen=True):
-    """A fault, when it struck and whom. `scope`: server, processes, publishers or plain."""
+    """A fault, when it struck and whom. `scope`: see `chaos.faults.fault`."""
 
     fault: str
     number: int
@@ -181,10 +185,30 @@ class Pause(msgspec.Struct, frozen=True):
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """A job published when nothing else was to be done: from its publish to its start, in seconds."""
+    """A job published when nothing else was to be done: from its publish, `at`, to its start, in seconds."""
 
     token: str
     latency: float
+    at: float = 0.0
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """What an operator did to a job: retry, cancel, delete; `outcome`: ok, unknown or an SQLSTATE."""
+
+    verb: str
+    job: int
+    token: str
+    began: float
+    ended: float
+    outcome: str
+
+
+class Lateness(msgspec.Struct, frozen=True):
+    """For how many seconds between two moments a process waited for the machine."""
+
+    since: float
+    until: float
+    late: float
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -205,6 +229,7 @@ class Remains(msgspec.Struct, frozen=True):
     complaints: tuple[str, ...] = ()
     deaths: tuple[int, ...] = ()
     drained: float | None = None
+    drain_began: float = 0.0
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,4 +252,6 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     exits: tuple[Exit, ...] = ()
     pauses: tuple[Pause, ...] = ()
     probes: tuple[Probe, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    lateness: tuple[Lateness, ...] = ()
     remains: Remains = Remains()

@@ -48,11 +48,11 @@ class Journal:
         return self._opened[1]
 
 
-def read_journals(folder: Path) -> list[dict[str, Any]]:
-    """Return every line of every journal of a folder, by time."""
+def read_journals(folder: Path, pid: int | None = None) -> list[dict[str, Any]]:
+    """Return every line of every journal of a folder, or of one process, by time."""
     lines = [
         json.loads(line)
-        for path in sorted(folder.glob("*.jsonl"))
+        for path in sorted(folder.glob("*.jsonl" if pid is None else f"*-{pid}-*.jsonl"))
         for line in path.read_bytes().split(b"\n")
         if line
     ]

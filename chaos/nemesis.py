@@ -17,7 +17,7 @@ _PAUSE = (0.1, 0.8)
 # A fault that heals for longer than this is a defect of the harness.
 _LONGEST = 60.0
 # Seconds for which a lane goes on for the sake of faults that could not strike yet.
-_OVERTIME = 12.0
+_OVERTIME = 30.0
 
 
 def order_of(faults: Sequence[Fault], lane: Lane, seed: int) -> Iterator[tuple[Fault, random.Random]]:
@@ -29,14 +29,14 @@ def order_of(faults: Sequence[Fault], lane: Lane, seed: int) -> Iterator[tuple[F
             yield fault, random.Random(draw.getrandbits(64))
 
 
-async def rage(world: World, faults: Sequence[Fault], seconds: float, seed: int) -> None:
-    """Strike for so many seconds, and return when everything is whole again."""
+async def rage(world: World, faults: Sequence[Fault], seconds: float, seed: int, rest: float = 1.0) -> None:
+    """Strike for so many seconds, return when everything is whole again. `rest`: times the usual pause."""
     possible = [
         fault for fault in faults if not (reason := fault.lacks(world)) or _skipped(world, fault, reason)
     ]
     async with asyncio.TaskGroup() as lanes:
         for lane in get_args(Lane):
-            lanes.create_task(_lane(world, possible, lane, seconds, seed))
+            lanes.create_task(_lane(world, possible, lane, seconds, seed, rest))
     await asyncio.gather(*world.healing)
     for member in world.fleet.members:
         member.proxy.heal()
@@ -47,7 +47,9 @@ def _skipped(world: World, fault: Fault, reason: str) -> bool:
     return False
 
 
-async def _lane(world: World, faults: Sequence[Fault], lane: Lane, seconds: float, seed: int) -> None:
+async def _lane(
+    world: World, faults: Sequence[Fault], lane: Lane, seconds: float, seed: int, rest: float
+) -> None:
     """Strike until the time is over; a little longer for what has not struck yet."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
@@ -61,4 +63,4 @@ async def _lane(world: World, faults: Sequence[Fault], lane: Lane, seconds: floa
         async with asyncio.timeout(_LONGEST):
             if await fault.strike(world, draw):
                 missing.discard(fault.name)
-        await asyncio.sleep(draw.uniform(*_PAUSE))
+        await asyncio.sleep(rest * draw.uniform(*_PAUSE))

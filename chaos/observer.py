@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from chaos.orders import ISOLATED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _PAUSE = 0.05
 _BUSY = """
+    select w.pid from howdah.running r join howdah.worker w on w.id = r.worker_id
+     where w.pid is not null group by w.pid having count(*) >= %s
+"""
+_ISOLATING = """
     select distinct w.pid from howdah.running r join howdah.worker w on w.id = r.worker_id
-     where w.pid is not null
+      join howdah.job j on j.id = r.id
+     where w.pid is not null and j.task = any (%s)
 """
 _PLAIN = "select count(*) from howdah.running r where r.worker_id is null"
 _BACKENDS = """
@@ -55,9 +62,13 @@ class Observer:
         """Return the first value of a query."""
         return int((await self.rows(query, arguments))[0][0])
 
-    async def busy(self) -> set[int]:
-        """Return the worker processes that have runs."""
-        return {pid for (pid,) in await self.rows(_BUSY)}
+    async def busy(self, least: int = 1) -> set[int]:
+        """Return the worker processes that have so many runs."""
+        return {pid for (pid,) in await self.rows(_BUSY, [least])}
+
+    async def isolating(self) -> list[int]:
+        """Return the worker processes that run something in a process of its own."""
+        return [pid for (pid,) in await self.rows(_ISOLATING, [sorted(ISOLATED)])]
 
     async def plain_in_flight(self) -> int:
         """Return how many runs consumers have that are no workers."""

@@ -14,8 +14,16 @@ PLAIN = "plain"
 # Tasks whose jobs legitimately wait when a run ends.
 WAITING = {"far": "scheduled", "nobody_knows": "blocked"}
 
+# Tasks that run in a process of their own.
+ISOLATED = frozenset({"writes_alone", "writes_alone_async"})
+
 # Tasks that no worker has registered.
 UNKNOWN = frozenset({"by_hand", "far", "nobody_knows"})
+
+# Publishers wait while there are more jobs to do; the ledger leaves room for the others.
+BACKLOG, LEDGER_BACKLOG = 700, 300
+# Jobs in one order of the ledger.
+LEDGER = 25
 
 _PAYLOADS: tuple[Any, ...] = (
     None,
@@ -30,8 +38,8 @@ _PAYLOADS: tuple[Any, ...] = (
 class Order:
     """One job to publish: how it is done, and which states it may end in.
 
-    `mode`: plain, sync, many, transaction, rollback. `keyed`: published with a key, and again until answered.
-    `cancel_after`: seconds after which it is cancelled.
+    `mode`: plain, sync, many (`number` jobs), transaction, rollback. `keyed`: published with a key, and again
+    until answered. `cancel_after`: seconds after which it is cancelled.
     """
 
     task: str
@@ -42,6 +50,7 @@ class Order:
     twice: bool = False
     cancel_after: float | None = None
     expect: tuple[str, ...] = ("succeeded",)
+    number: int = 4
 
 
 def draw_order(draw: random.Random) -> Order:
@@ -61,6 +70,12 @@ def draw_order(draw: random.Random) -> Order:
     cancel = round(draw.uniform(0, 0.5), 2) if task not in WAITING and draw.random() < 0.06 else None
     twice = keyed and draw.random() < 0.2
     return Order(task, kwargs, options, mode, keyed, twice, cancel, expect)
+
+
+def draw_ledger(draw: random.Random) -> Order:
+    """Return the next order of many short jobs that write."""
+    task, options = draw.choice(("writes", "writes", "writes_in_thread")), {"queue": draw.choice(QUEUES)}
+    return Order(task, {"failures": int(draw.random() < 0.02)}, options, "many", number=LEDGER)
 
 
 _Drawn = tuple[str, dict[str, Any], dict[str, Any], tuple[str, ...]]
@@ -93,6 +108,11 @@ def _writes(draw: random.Random) -> _Drawn:
     return draw.choice(("writes", "writes_in_thread")), kwargs, options, expect
 
 
+def _writes_alone(draw: random.Random) -> _Drawn:
+    kwargs = {"seconds": round(draw.uniform(0, 1.5), 3), "failures": draw.choice((0, 0, 0, 1))}
+    return draw.choice(sorted(ISOLATED)), kwargs, {}, _SUCCEEDS
+
+
 def _fails(draw: random.Random) -> _Drawn:
     failures, retries = draw.randint(1, 3), draw.randint(0, 3)
     expect = _SUCCEEDS if failures <= retries else ("failed",)
@@ -117,6 +137,7 @@ _KINDS: list[tuple[Any, float]] = [
     (_naps, 18),
     (_lingers, 0.7),
     (_writes, 22),
+    (_writes_alone, 3),
     (_fails, 6),
     (_plain, 10),
     (_named("spawns"), 6),

@@ -79,6 +79,12 @@ class Proxy:
             line.reset()
         return len(lines)
 
+    def deafen(self) -> int:
+        """Let nothing pass on the connections that are there, but on new ones; return how many there were."""
+        for line in self._lines:
+            line.deaf = True
+        return len(self._lines)
+
     @property
     def connections(self) -> int:
         """How many connections there are."""
@@ -100,8 +106,8 @@ class Proxy:
 
     async def _connect(self, line: _Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         replies = Replies(self._swallows)
-        there = asyncio.ensure_future(self._pump(line.reader, writer, "to the server", None))
-        back = asyncio.ensure_future(self._pump(reader, line.writer, "to the client", replies))
+        there = asyncio.ensure_future(self._pump(line, line.reader, writer, "to the server", None))
+        back = asyncio.ensure_future(self._pump(line, reader, line.writer, "to the client", replies))
         try:
             await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -112,6 +118,7 @@ class Proxy:
 
     async def _pump(
         self,
+        line: _Line,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         direction: Direction,
@@ -119,6 +126,8 @@ class Proxy:
     ) -> None:
         while data := await reader.read(_CHUNK):
             await self._passes(direction)
+            if line.deaf:
+                continue
             if replies is not None:
                 data = replies.feed(data)
             writer.write(data)
@@ -149,6 +158,7 @@ class _Line:
         self.reader = reader
         self.writer = writer
         self.upstream: asyncio.StreamWriter | None = None
+        self.deaf = False  # half open: it is there, and nothing passes
 
     def reset(self) -> None:
         raw = self.writer.get_extra_info("socket")

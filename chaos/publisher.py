@@ -1,4 +1,7 @@
-"""A publisher: `python -m chaos.publisher NAME SEED RATE`. SIGTERM ends it when what it owes is published."""
+"""A publisher: `python -m chaos.publisher NAME SEED RATE [ledger]`; with `ledger` only short jobs that write.
+
+SIGTERM ends it when what it owes is published.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from chaos.journal import Journal, digest
-from chaos.orders import Order, draw_order
+from chaos.orders import BACKLOG, LEDGER, LEDGER_BACKLOG, Order, draw_ledger, draw_order
 from chaos.tasks import app
 from howdah import calls
 from howdah.drivers.asyncpg import TROUBLE
@@ -25,18 +28,18 @@ _AT_ONCE = 6
 # Seconds: what a call may take, and the pause before a keyed publish is repeated.
 _PATIENCE = 5.0
 _PAUSE = 0.2
-_MANY = 4
-_BACKLOG = 1500
 
 
 class Publisher:
     """Publishes until stopped, and writes down each call and its answer."""
 
-    def __init__(self, name: str, seed: int, rate: float) -> None:
+    def __init__(self, name: str, seed: int, rate: float, *, ledger: bool = False) -> None:
         generation = Journal.generations(name)  # a publisher that was killed has a successor
         self._name = f"{name}.{generation}"
         self._draw = random.Random(f"{seed} {generation}")
-        self._pause = _AT_ONCE / rate
+        self._pause = _AT_ONCE * (LEDGER if ledger else 1) / rate
+        self._next = draw_ledger if ledger else draw_order
+        self._backlog = LEDGER_BACKLOG if ledger else BACKLOG
         self._journal = Journal.of_the_environment(name)
         self._number = 0
         self._crowded = False
@@ -57,7 +60,7 @@ class Publisher:
     async def _lane(self) -> None:
         while not self._stopping.is_set():
             if not self._crowded:
-                await self._one(draw_order(self._draw))
+                await self._one(self._next(self._draw))
             await self._rest(self._pause)
 
     async def _rest(self, seconds: float) -> None:
@@ -71,7 +74,7 @@ class Publisher:
         while True:
             try:
                 async with asyncio.timeout(_PATIENCE):
-                    self._crowded = await app.execute(calls.unfinished()) > _BACKLOG
+                    self._crowded = await app.execute(calls.unfinished()) > self._backlog
             except (HowdahError, TimeoutError):
                 pass
             await asyncio.sleep(1)
@@ -79,7 +82,7 @@ class Publisher:
     # ── One order ──
 
     async def _one(self, order: Order) -> None:
-        tokens = [self._token() for _ in range(_MANY if order.mode == "many" else 1)]
+        tokens = [self._token() for _ in range(order.number if order.mode == "many" else 1)]
         key = f"key-{tokens[0]}" if order.keyed else None
         job = await self._until_answered(order, tokens, key)
         if order.twice and job is not None:
@@ -185,7 +188,7 @@ def _one_line(error: BaseException) -> str:
 def main() -> None:
     """Publish until SIGTERM."""
     name, seed, rate = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-    asyncio.run(Publisher(name, seed, rate).run())
+    asyncio.run(Publisher(name, seed, rate, ledger="ledger" in sys.argv[4:]).run())
 
 
 if __name__ == "__main__":

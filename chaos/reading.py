@@ -11,6 +11,8 @@ from chaos.history import (
     Execution,
     Exit,
     HandIn,
+    Lateness,
+    Operation,
     Pause,
     Probe,
     Publication,
@@ -122,9 +124,18 @@ class Journals:
         """Return how long each probe waited for its start."""
         starts = {line["token"]: line["at"] for line in reversed(self.of("start"))}
         return tuple(
-            Probe(line["token"], starts.get(line["token"], NEVER) - line["began"])
+            Probe(line["token"], starts.get(line["token"], NEVER) - line["began"], line["began"])
             for line in self.of("probe")
         )
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Return what the operator did; a call that was never answered is unknown."""
+        answered = {line["call"]: line for line in self.of("operated")}
+        return tuple(_operation(line, answered.get(line["at"])) for line in self.of("operate"))
+
+    def lateness(self) -> tuple[Lateness, ...]:
+        """Return how late the machine was, in the order of time."""
+        return tuple(Lateness(line["since"], line["until"], line["late"]) for line in self.of("late"))
 
 
 def _publications(line: Line, end: Line | None) -> Iterable[Publication]:
@@ -150,9 +161,12 @@ def _publications(line: Line, end: Line | None) -> Iterable[Publication]:
 
 
 def _execution(line: Line, end: Line | None) -> Execution:
-    names = ("job", "run", "attempt", "task", "token", "digest", "pid", "in_thread")
+    names = ("job", "run", "attempt", "task", "token", "digest", "in_thread")
+    worker = line.get("worker")
     return Execution(
         **{name: line[name] for name in names},
+        pid=worker or line["pid"],
+        alone=worker is not None,
         began=line["at"],
         ended=end["at"] if end else NEVER,
         how=end["how"] if end else None,
@@ -164,6 +178,17 @@ def _hand_in(line: Line, answered: Line | None) -> HandIn:
         line["job"],
         line["run"],
         line["verb"],
+        line["at"],
+        answered["at"] if answered else NEVER,
+        answered["outcome"] if answered else "unknown",
+    )
+
+
+def _operation(line: Line, answered: Line | None) -> Operation:
+    return Operation(
+        line["verb"],
+        line["job"],
+        line["token"],
         line["at"],
         answered["at"] if answered else NEVER,
         answered["outcome"] if answered else "unknown",

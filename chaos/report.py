@@ -11,11 +11,18 @@ if TYPE_CHECKING:
     from chaos.checker import Judgement, Struck, Verdict
 
 _SHOWN = 8
+# How much must have been counted, without a violation, before the sums say what they are meant to say.
+GOALS = {
+    "transactional jobs": 300_000,
+    "worker processes killed": 500,
+    "crashes of the server": 50,
+    "zombie calls": 100_000,
+}
 
 
 def printed(verdict: Verdict) -> Iterator[str]:
     """Yield the lines about one run."""
-    yield f"seed {verdict.seed}, {verdict.seconds:g} s of faults"
+    yield f"seed {verdict.seed}, {verdict.seconds:g} s of faults; {_late([verdict])}"
     yield "  injected (strikes, runs in flight when they struck):"
     for fault in verdict.faults:
         yield f"    {fault.fault:20} {_struck(fault)}"
@@ -29,6 +36,11 @@ def printed(verdict: Verdict) -> Iterator[str]:
             yield f"           {violation}"
         if len(one.violations) > _SHOWN:
             yield f"           … {len(one.violations)} in all"
+
+
+def _late(verdicts: Sequence[Verdict]) -> str:
+    share = sum(one.late for one in verdicts) / len(verdicts)
+    return f"for {share:.0%} of the time one had to wait for the machine"
 
 
 def _struck(fault: Struck) -> str:
@@ -62,8 +74,10 @@ def page(introduction: str, verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
         return "\n".join([*lines, "No run has been kept yet.", ""])
     seconds = sum(one.seconds for one in verdicts)
-    lines.append(f"{len(verdicts)} runs with {seconds / 60:.0f} minutes of faults; {_clean(verdicts)}.")
-    lines += ["", *_faults(verdicts), "", *_counts(verdicts), "", *_judgements(verdicts), ""]
+    runs = f"{len(verdicts)} runs with {seconds / 60:.0f} minutes of faults"
+    lines.append(f"{runs}; {_clean(verdicts)}; {_late(verdicts)}.")
+    lines += ["", *_goals(verdicts), "", *_faults(verdicts), "", *_counts(verdicts), ""]
+    lines += [*_judgements(verdicts), ""]
     return "\n".join(lines)
 
 
@@ -84,11 +98,23 @@ def _faults(verdicts: Sequence[Verdict]) -> Iterator[str]:
     )
 
 
+def _goals(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    total = _total(verdicts)
+    rows = (
+        (name, goal, total[name], "yes" if total[name] >= goal else "not yet") for name, goal in GOALS.items()
+    )
+    yield from _table(("to be counted", "at least", "counted", "reached"), rows)
+
+
 def _counts(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    yield from _table(("counted", "number"), _total(verdicts).items())
+
+
+def _total(verdicts: Sequence[Verdict]) -> Counter[str]:
     total: Counter[str] = Counter()
     for one in verdicts:
         total.update(one.counts)
-    yield from _table(("counted", "number"), total.items())
+    return total
 
 
 def _judgements(verdicts: Sequence[Verdict]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A small disk in memory for the server's data, which a test can fill. Needs root."""
+"""A small disk in memory for the server's data, to be filled. Needs root, or sudo that asks no questions."""
 
 from __future__ import annotations
 
@@ -22,15 +22,12 @@ class Room:
         self.lacks: str | None = self._mount()
 
     def _mount(self) -> str | None:
-        if os.geteuid() != 0:
-            return "a full disk needs root, to mount a small one"
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={_MEGABYTES}m,mode=755", "howdah-chaos", self.folder],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return None if done.returncode == 0 else f"no tmpfs can be mounted: {done.stderr.strip()}"
+        options = f"size={_MEGABYTES}m,mode=755,uid={os.geteuid()},gid={os.getegid()}"
+        try:
+            done = _as_root("mount", "-t", "tmpfs", "-o", options, "howdah-chaos", self.folder)
+        except FileNotFoundError as missing:
+            return f"a full disk needs root, to mount a small one: there is no {missing.filename}"
+        return None if done.returncode == 0 else f"no small disk can be mounted: {done.stderr.strip()}"
 
     def fill(self) -> int:
         """Leave no room; return how many bytes that took."""
@@ -48,9 +45,14 @@ class Room:
     def close(self) -> None:
         """Remove it all."""
         if self.lacks is None:
-            subprocess.run(["umount", "-l", self.folder], capture_output=True, check=False)
+            _as_root("umount", "-l", self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def _ballast(self) -> Path:
         return self.folder / "ballast"
+
+
+def _as_root(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    ours = () if os.geteuid() == 0 else ("sudo", "-n", "--")
+    return subprocess.run([*ours, *command], capture_output=True, text=True, check=False)

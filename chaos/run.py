@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import re
+import sys
+import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from chaos.attendant import operate
+from chaos.attendant import Attendant
 from chaos.export import Export
 from chaos.faults import World
 from chaos.faults.processes import faketime, set_clock
-from chaos.fleet import Fleet
+from chaos.fleet import ROOT, Fleet
 from chaos.history import Config, History, Remains
-from chaos.journal import Journal, digest, read_journals
+from chaos.journal import VARIABLE, Journal, read_journals
 from chaos.nemesis import rage
 from chaos.observer import Observer
 from chaos.orders import QUEUES, WAITING
@@ -25,10 +29,11 @@ from chaos.proxy import Proxy
 from chaos.reading import Journals
 from chaos.room import Room
 from chaos.server import ChaosServer
+from chaos.single import publish_job
 from howdah.migrate import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from chaos.faults import Fault
     from chaos.fleet import Kind, Member
@@ -43,16 +48,21 @@ _WARM = 1.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to be. Seconds; `rate`: jobs published per second."""
+    """What a run is to be. Seconds; `rate`: jobs published per second, `ledger`: short ones that write.
+
+    `rest`: how much longer than usual the pauses between faults are.
+    """
 
     seed: int
     seconds: float
     faults: Sequence[Fault]
     rate: float = 60.0
+    ledger: float = 0.0
+    rest: float = 1.0
     lease: float = 3.0
     grace: float = 3.0
     concurrency: int = 8
-    drain: float = 60.0
+    drain: float = 180.0
     version: int = 18
     verbose: bool = False
 
@@ -69,6 +79,7 @@ class Run:
     journal: Journal = field(init=False)
     observer: Observer = field(init=False)
     drained: float | None = None
+    drain_began: float = 0.0
 
     async def history(self) -> History:
         """Do it all, and return what happened."""
@@ -102,6 +113,11 @@ class Run:
 
     async def _lived(self) -> History:
         plan = self.plan
+        async with self._timed():
+            await self._hurt_and_healed(plan)
+        return await self._told()
+
+    async def _hurt_and_healed(self, plan: Plan) -> None:
         await self._populate()
         await asyncio.sleep(_WARM)
         world = World(
@@ -114,19 +130,45 @@ class Run:
             plan.lease,
             plan.grace,
         )
-        attendant = asyncio.create_task(
-            operate(self.observer, self.journal, random.Random(f"{plan.seed} attendant"))
-        )
-        await rage(world, plan.faults, plan.seconds, plan.seed)
-        attendant.cancel()
-        await asyncio.gather(attendant, return_exceptions=True)
+        async with self._attended():
+            await rage(world, plan.faults, plan.seconds, plan.seed, plan.rest)
         await self.observer.rows("select jobs.resume_queue(q) from unnest(%s::text[]) q", [list(QUEUES)])
         await self.fleet.close("publisher", "zombie", within=15)
+        self.drain_began = time.monotonic()
         self.drained = await self._drain()
         await self._probe()
         await self.fleet.close("consumer", within=10)
         await self.fleet.close("worker", "pair", within=plan.grace + 15)
-        return await self._told()
+
+    @asynccontextmanager
+    async def _timed(self) -> AsyncIterator[None]:
+        """Measure how late the machine is while the block runs."""
+        environment = {**os.environ, VARIABLE: str(self.folder / "journals"), "PYTHONPATH": str(ROOT)}
+        metronome = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "chaos.metronome", env=environment, cwd=ROOT
+        )
+        try:
+            yield
+        finally:
+            metronome.terminate()
+            await metronome.wait()
+
+    @asynccontextmanager
+    async def _attended(self) -> AsyncIterator[None]:
+        """Have an operator at work while the block runs."""
+        observer = Observer(lambda: self.server.dsn("chaos"))
+        attendant = Attendant(observer, self.journal, random.Random(f"{self.plan.seed} attendant"))
+        work = [asyncio.create_task(attendant.pause()), asyncio.create_task(attendant.meddle())]
+        try:
+            yield
+            for task in work:
+                if task.done():
+                    task.result()  # raises: it ends only when something is wrong
+        finally:
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+            await observer.close()
 
     async def _populate(self) -> None:
         plan = self.plan
@@ -140,6 +182,9 @@ class Run:
         for number in (1, 2):
             arguments = [f"publisher-{number}", str(plan.seed * 10 + number), str(plan.rate / 2)]
             await self._add(arguments[0], "publisher", ["chaos.publisher", *arguments])
+        if plan.ledger:
+            arguments = ["ledger", str(plan.seed), str(plan.ledger), "ledger"]
+            await self._add("ledger", "publisher", ["chaos.publisher", *arguments])
         await self._add("consumer", "consumer", ["chaos.consumer", "consumer", str(plan.seed)])
         await self._add("zombie", "zombie", ["chaos.zombie", "zombie", str(plan.seed)])
         async with asyncio.timeout(30):
@@ -169,33 +214,19 @@ class Run:
 
     async def _drain(self) -> float | None:
         """Wait until every job has ended that can; return the seconds that took, None when it did not."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = time.monotonic()
         while await self.observer.number(_UNFINISHED, [list(WAITING)]):
-            if loop.time() > began + self.plan.drain:
+            if time.monotonic() > began + self.plan.drain:
                 return None
             await asyncio.sleep(0.1)
-        return loop.time() - began
+        return time.monotonic() - began
 
     async def _probe(self) -> None:
         """Publish single jobs to workers that have nothing to do."""
         for number in range(_PROBES if self.drained is not None else 0):
             token = f"probe-{number}"
-            kwargs = msgspec.json.encode({"args": [], "kwargs": {"token": token}}).decode()
-            began = self.journal.write(
-                "publish",
-                call=token,
-                tokens=[token],
-                key=None,
-                task="quick",
-                mode="plain",
-                expect=["succeeded"],
-                digests=[digest({"token": token})],
-                max_retries=None,
-                cancels=False,
-            )
-            rows = await self.observer.rows("select id from jobs.publish('quick', %s::jsonb)", [kwargs])
-            self.journal.write("ok", call=token, answers=[{"job": rows[0][0], "created": True}])
+            began = time.monotonic()
+            await publish_job(self.observer, self.journal, "quick", token)
             self.journal.write("probe", token=token, began=began)
             await asyncio.sleep(_PROBE_PAUSE)
         await self._drain()
@@ -228,6 +259,8 @@ class Run:
             exits=journals.exits(),
             pauses=journals.pauses(),
             probes=journals.probes(),
+            operations=journals.operations(),
+            lateness=journals.lateness(),
             remains=remains,
         )
         await self.observer.close()
@@ -240,7 +273,7 @@ class Run:
         found = await self.observer.rows("select violation, job_id, detail from jobs.fsck()")
         fsck = tuple(" ".join(map(str, row)) for row in found)
         complaints, deaths = read_logs(self.folder)
-        return Remains(counts, fsck, complaints, deaths, self.drained)
+        return Remains(counts, fsck, complaints, deaths, self.drained, self.drain_began)
 
 
 _LEFT = {

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +23,8 @@ journal = Journal.of_the_environment("run")
 _EFFECT = "insert into chaos.effect (job, run, token) values ($1, $2, $3)"
 _EFFECT_IN_THREAD = "insert into chaos.effect (job, run, token) values (%s, %s, %s)"
 _BACKOFF = 0.2
+# The worker, in the process that it has started for one run alone.
+_WORKER = os.getppid() if "howdah.worker.isolated" in sys.orig_argv else None
 
 
 class AsItShall(Exception):
@@ -39,6 +45,7 @@ def journalled(ctx: Context, *, in_thread: bool = False) -> Iterator[None]:
         token=kwargs["token"],
         digest=digest(kwargs),
         in_thread=in_thread,
+        worker=_WORKER,
     )
     try:
         yield
@@ -48,9 +55,13 @@ def journalled(ctx: Context, *, in_thread: bool = False) -> Iterator[None]:
     journal.write("end", run=job.run_id, how="returned")
 
 
-def rest(seconds: float) -> None:
-    """Sleep in a thread. Not by `time.sleep`, which libfaketime breaks."""
+def rest(seconds: float, /) -> None:
+    """Sleep in a thread. Not by `time.sleep`, which libfaketime breaks: EINVAL."""
     threading.Event().wait(seconds)
+
+
+if "FAKETIME_TIMESTAMP_FILE" in os.environ:
+    time.sleep = rest  # type: ignore[assignment]  # for those who cannot know, such as subprocess
 
 
 def answer(ctx: Context, token: str) -> dict[str, Any]:
@@ -103,12 +114,42 @@ async def writes(ctx: Context, token: str, seconds: float = 0, failures: int = 0
 @app.task(name="writes_in_thread", max_retries=50, backoff=_BACKOFF)
 def writes_in_thread(ctx: Context, token: str, seconds: float = 0, failures: int = 0) -> dict[str, Any]:
     """Do what `writes` does, in a thread."""
-    with journalled(ctx, in_thread=True):
+    return _written(ctx, token, seconds, failures, in_thread=_WORKER is None)
+
+
+@app.task(name="writes_alone", isolation="process", max_retries=50, backoff=_BACKOFF)
+def writes_alone(ctx: Context, token: str, seconds: float = 0, failures: int = 0) -> dict[str, Any]:
+    """Do what `writes` does, in a process of its own."""
+    return _written(ctx, token, seconds, failures, in_thread=False)
+
+
+def _written(ctx: Context, token: str, seconds: float, failures: int, *, in_thread: bool) -> dict[str, Any]:
+    with journalled(ctx, in_thread=in_thread):
         ctx.connection.execute(_EFFECT_IN_THREAD, (ctx.job.id, ctx.job.run_id, token))
         rest(seconds)
         if ctx.attempt <= failures:
             raise AsItShall
         return answer(ctx, token)
+
+
+@app.task(name="writes_alone_async", isolation="process", max_retries=50, backoff=_BACKOFF)
+async def writes_alone_async(
+    ctx: Context, token: str, seconds: float = 0, failures: int = 0
+) -> dict[str, Any]:
+    """Do what `writes` does, in an event loop in a process of its own."""
+    with journalled(ctx):
+        await ctx.connection.execute(_EFFECT, ctx.job.id, ctx.job.run_id, token)
+        await asyncio.sleep(seconds)
+        if ctx.attempt <= failures:
+            raise AsItShall
+        return answer(ctx, token)
+
+
+@app.task(name="poisons", max_retries=50, backoff=_BACKOFF)
+async def poisons(ctx: Context, token: str) -> None:
+    """Kill the process in which it runs, whichever that is."""
+    with journalled(ctx):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @app.task(name="spawns", max_retries=50, backoff=_BACKOFF)
@@ -158,6 +199,6 @@ async def overruns(ctx: Context, token: str) -> None:
 
 @app.task(name="overruns_in_thread", timeout=0.4, max_retries=1, backoff=_BACKOFF)
 def overruns_in_thread(ctx: Context, token: str) -> None:
-    """Take longer than it may, where nobody can stop it."""
+    """Take longer than it may, where nobody can stop it; long enough for a late machine to see that."""
     with journalled(ctx, in_thread=True):
-        rest(0.8)
+        rest(2.5)

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from chaos.history import NEVER
+from chaos.orders import ISOLATED
 
 if TYPE_CHECKING:
-    from chaos.history import Effect, Execution, Failure, FinalJob, History, Life, Move, Publication, Strike
+    from chaos.history import (
+        Effect,
+        Execution,
+        Failure,
+        FinalJob,
+        History,
+        Lateness,
+        Life,
+        Move,
+        Operation,
+        Publication,
+        Strike,
+    )
 
 TERMINAL = frozenset({"succeeded", "failed", "cancelled", "skipped"})
 
@@ -131,6 +145,74 @@ class Book:
         return found
 
     @cached_property
+    def operations(self) -> dict[int, list[Operation]]:
+        """What an operator has done to each job, or may have done: without an answer nobody knows."""
+        found: dict[int, list[Operation]] = defaultdict(list)
+        for operation in self.history.operations:
+            if operation.outcome in ("ok", "unknown"):
+                found[operation.job].append(operation)
+        return found
+
+    def operated(self, job: int, verb: str, at: float | None = None) -> bool:
+        """Tell whether an operator has done this to a job, at this moment or ever; by force or not."""
+        return any(
+            one.verb.startswith(verb) and (at is None or one.began - _SLACK <= at <= one.ended + _SLACK)
+            for one in self.operations.get(job, ())
+        )
+
+    def successes(self, job: int) -> set[int]:
+        """Return the runs by which a job has succeeded: more than one when an operator had it run again."""
+        return {
+            move.run or 0
+            for move in self.moves.get(job, ())
+            if move.place == "finished" and move.verb == "in" and move.state == "succeeded"
+        }
+
+    @cached_property
+    def deaths_alone(self) -> dict[int, int]:
+        """How often each job died in a process in which it was alone, which cost it an attempt."""
+        return Counter(
+            failure.job
+            for failure in self.history.failures
+            if self._death_that_cost(failure) and not self.cost_a_bystander(failure)
+        )
+
+    def cost_a_bystander(self, failure: Failure) -> bool:
+        """Tell whether a death that cost an attempt was that of a worker, or befell a job beside others."""
+        run = self._death_that_cost(failure)
+        if run is None:
+            return False
+        life = self.lives.get(run.worker or 0)
+        if life is not None and abs(life.ended - run.ended) < _SLACK:
+            return True  # the worker was declared dead in that transaction
+        executions = [one for one in self.executions.get(run.job, ()) if one.run == run.run]
+        return any(not one.alone for one in executions)  # none: it died before it could write anything down
+
+    def _death_that_cost(self, failure: Failure) -> Run | None:
+        run = self.runs.get(failure.run)
+        if failure.kind != "crash" or run is None or run.target is None:
+            return None
+        costly = run.target.place in ("scheduled", "finished") and run.target.state != "cancelled"
+        return run if costly else None
+
+    def late(self, began: float, ended: float) -> float:
+        """Return for how many of the seconds between two moments one had to wait for the machine."""
+        if ended <= began:
+            return 0.0
+        known = self.history.lateness
+        first = bisect_right(self._untils, began)
+        last = bisect_left(self._sinces, ended)
+        return sum(_within(one, began, ended) for one in known[first:last])
+
+    @cached_property
+    def _sinces(self) -> list[float]:
+        return [one.since for one in self.history.lateness]
+
+    @cached_property
+    def _untils(self) -> list[float]:
+        return [one.until for one in self.history.lateness]
+
+    @cached_property
     def lives(self) -> dict[int, Life]:
         """The workers by number."""
         return {life.worker: life for life in self.history.lives}
@@ -150,12 +232,18 @@ class Book:
                 for call in self.history.publications
             )
         running = [run for run in self.runs.values() if run.claimed <= at < run.ended]
-        if strike.scope == "server":
+        if strike.scope in ("server", "everybody"):
             return len(running)
         if strike.scope == "plain":
             return sum(run.worker is None for run in running)
         workers = {worker for pid in strike.pids for worker in self.workers_of(pid, at)}
+        if strike.scope == "isolated":
+            running = [run for run in running if self._task_of(run.job) in ISOLATED]
         return sum(run.worker in workers for run in running)
+
+    def _task_of(self, job: int) -> str | None:
+        final = self.jobs.get(job)
+        return final.task if final is not None else None
 
     def outages(self, pid: int | None = None) -> list[tuple[float, float]]:
         """Return when the server was away: for everybody, and for a process also when its lines were."""
@@ -167,6 +255,14 @@ class Book:
 
 
 _LINES = frozenset({"stall", "delay", "reset"})
+# Seconds by which the database's times and the journals' may differ.
+_SLACK = 0.02
+
+
+def _within(one: Lateness, began: float, ended: float) -> float:
+    whole = one.until - one.since
+    part = min(one.until, ended) - max(one.since, began)
+    return one.late * part / whole if whole > 0 and part > 0 else 0.0
 
 
 def _edges(job: int, moves: list[Move]) -> list[Edge]:

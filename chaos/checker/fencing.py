@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from chaos.checker.book import Book, Run
-    from chaos.history import Execution, HandIn, Strike
+    from chaos.history import Execution, FinalJob, HandIn, Strike
 
-WRITES = frozenset({"writes", "writes_in_thread"})
+WRITES = frozenset({"writes", "writes_in_thread", "writes_alone", "writes_alone_async"})
 _ENDS = {
     "ack": {"finished"},
     "nack": {"scheduled", "finished"},
@@ -71,27 +71,32 @@ def effects_once(book: Book) -> Finding:
     wrong: list[str] = []
     examined = 0
     for job in book.history.jobs:
-        if job.task not in WRITES:
-            continue
-        examined += 1
-        rows = book.effects.get(job.id, [])
-        expected = 1 if job.state == "succeeded" else 0
-        if len(rows) != expected:
-            wrong.append(f"job {job.id} is {job.state} and has {len(rows)} effects")
-        wrong += [
-            f"job {job.id} succeeded by run {job.run}, its effect is run {row.run}'s"
-            for row in rows
-            if row.run != job.run
-        ]
-    for job in book.history.jobs:
-        if job.task == "spawns":
+        if job.task in WRITES:
+            examined += 1
+            wrong += _missing_effects(book, job)
+        elif job.task == "spawns":
             examined += 1
             children = len(book.by_token.get(f"{job.token}.child", []))
-            if children != (job.state == "succeeded"):
+            if children != len(book.successes(job.id)):
                 wrong.append(f"job {job.id} is {job.state} and has {children} children")
-    strangers = {job for job in book.effects if job not in book.jobs}
-    wrong += [f"an effect of job {job}, which is not there" for job in sorted(strangers)]
+    for number, rows in book.effects.items():
+        runs = [row.run for row in rows]
+        succeeded = book.successes(number)
+        wrong += [
+            f"job {number}: run {run}, which did not succeed, has an effect"
+            for run in sorted({*runs} - succeeded)
+        ]
+        wrong += [f"job {number}: run {run} has two effects" for run in succeeded if runs.count(run) > 1]
     return Finding(examined, wrong)
+
+
+def _missing_effects(book: Book, job: FinalJob) -> list[str]:
+    """Say which successes of a job have left nothing, or that a failure has left something."""
+    runs = {row.run for row in book.effects.get(job.id, [])}
+    wrong = [f"job {job.id} succeeded by run {run} without effect" for run in book.successes(job.id) - runs]
+    if job.state != "succeeded" and job.run in runs:
+        wrong.append(f"job {job.id} is {job.state} and has an effect of its last run")
+    return wrong
 
 
 def explained_starts(book: Book) -> Finding:
@@ -146,7 +151,7 @@ def _must_end(book: Book, execution: Execution, run: Run) -> float:
     for pause in _pauses(book.history.strikes, execution.pid):
         if pause.at <= limit:
             limit = max(limit, pause.healed + NOTICE)
-    return limit
+    return limit + book.late(run.ended, execution.ended)
 
 
 def _pauses(strikes: Iterable[Strike], pid: int) -> list[Strike]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chaos.checker.book import TERMINAL, Finding
+from chaos.checker.transitions import DEATHS_ALONE
 from chaos.orders import WAITING
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ def no_loss(book: Book) -> Finding:
     done = [call for call in book.history.publications if call.outcome == "ok"]
     for call in done:
         found = book.jobs.get(call.job or 0)
+        if found is None and book.operated(call.job or 0, "delete"):
+            continue
         if found is None:
             wrong.append(f"{call.token}: the publish returned job {call.job}, which is not there")
         elif found.state not in TERMINAL and not _may_wait(found):
             wrong.append(f"{call.token}: job {found.id} has not ended, it is {found.state}")
-        elif problem := _wrong_end(call, found):
+        elif problem := _wrong_end(book, call, found):
             wrong.append(f"{call.token}: job {found.id} {problem}")
     return Finding(len(done), wrong)
 
@@ -36,10 +39,12 @@ def _may_wait(job: FinalJob) -> bool:
     return job.task in WAITING
 
 
-def _wrong_end(call: Publication, job: FinalJob) -> str | None:
-    expected = {*call.expect, *({"cancelled"} if call.cancels else ())}
+def _wrong_end(book: Book, call: Publication, job: FinalJob) -> str | None:
+    expected = {*call.expect, *({"cancelled"} if call.cancels or book.operated(job.id, "cancel") else ())}
     if job.state in expected:
         return None
+    if job.state == "failed" and job.kind == "crash" and book.deaths_alone[job.id] >= DEATHS_ALONE:
+        return None  # its processes were killed so often that nobody could know better
     return f"({job.task}) ended {job.state}, kind {job.kind}, and not {' or '.join(sorted(expected))}"
 
 
@@ -64,13 +69,14 @@ def unknown_once(book: Book) -> Finding:
     """S3: a call of unknown outcome made one job or none; undone ones none; repeats with a key one."""
     wrong: list[str] = []
     examined = 0
+    deleted = _deleted(book)
     for token, calls in book.calls.items():
         outcomes = {call.outcome for call in calls}
         if outcomes <= {"ok"} and len(calls) == 1:
             continue
         examined += 1
         number = len(book.by_token.get(token, []))
-        least = 1 if "ok" in outcomes else 0
+        least = 1 if "ok" in outcomes and token not in deleted else 0
         most = 0 if outcomes <= _UNDONE else 1
         if not least <= number <= most:
             wrong.append(f"{token}: {number} jobs after {', '.join(sorted(outcomes))}")
@@ -83,10 +89,18 @@ def _halves(book: Book) -> list[str]:
     tokens: dict[str, list[str]] = {}
     for one in book.history.publications:
         tokens.setdefault(one.call, []).append(one.token)
-    there = {call: {token in book.by_token for token in many} for call, many in tokens.items()}
+    deleted = _deleted(book)
+    there = {
+        call: {token in book.by_token for token in many if token not in deleted}
+        for call, many in tokens.items()
+    }
     return [
         f"call {call} has published a part of {tokens[call]}" for call, seen in there.items() if len(seen) > 1
     ]
+
+
+def _deleted(book: Book) -> set[str]:
+    return {one.token for many in book.operations.values() for one in many if one.verb.startswith("delete")}
 
 
 def unique_keys(book: Book) -> Finding:
@@ -128,7 +142,7 @@ def conservation(book: Book) -> Finding:
                 lying.remove(move.place)
         if len(lying) != 1 and job in book.jobs:
             wrong.append(f"job {job} lies in {lying or 'no place'} after {len(places)} moves")
-        if job not in book.jobs:
+        if job not in book.jobs and (lying or not book.operated(job, "delete")):
             wrong.append(f"job {job} has a history and is not there")
     wrong += [f"job {job} is there and has no history" for job in book.jobs if job not in book.moves]
     return Finding(len(book.jobs), wrong)

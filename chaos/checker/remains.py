@@ -26,18 +26,21 @@ def survival(book: Book) -> Finding:
     """S23: a worker ends when it is told to, well, and at no other time; its log holds no defect."""
     wrong = [f"a log complains: {line}" for line in book.history.remains.complaints]
     struck = {pid for strike in book.history.strikes for pid in strike.pids}
+    poisoned = {one.pid for one in book.history.executions if one.task == "poisons" and not one.alone}
     wrong += [
         f"a parent saw its child {pid} die by itself"
         for pid in book.history.remains.deaths
-        if pid not in struck
+        if pid not in struck | poisoned
     ]
     for one in book.history.exits:
-        if problem := _wrong_exit(one):
+        if one.cause is None and one.code == -signal.SIGKILL and one.pid in poisoned:
+            continue
+        if problem := _wrong_exit(book, one):
             wrong.append(f"{one.name} (process {one.pid}) {problem}")
     return Finding(len(book.history.exits), wrong)
 
 
-def _wrong_exit(one: Exit) -> str | None:
+def _wrong_exit(book: Book, one: Exit) -> str | None:
     if one.cause is None:
         return f"ended by itself with code {one.code}"
     if one.cause == "hung":
@@ -46,6 +49,6 @@ def _wrong_exit(one: Exit) -> str | None:
         return None
     if one.code == -signal.SIGTERM:
         return None  # by the signal that was sent: it did not heed it yet, or no more
-    if one.code == 1 and one.at - one.born < STARTING:
+    if one.code == 1 and one.at - one.born - book.late(one.born, one.at) < STARTING:
         return None
     return f"was told to end ({one.cause}) and ended with code {one.code}"

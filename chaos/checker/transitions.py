@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chaos.checker.book import Finding
+from chaos.checker.book import TERMINAL, Finding
 
 if TYPE_CHECKING:
-    from chaos.checker.book import Book, Edge, Run
+    from chaos.checker.book import Book, Edge
 
-# Where a job may go from each place; nothing leaves `finished` without `retry`, which no run calls.
+# Where a job may go from each place by itself; what an operator does comes on top: see `_known`.
 ALLOWED = {
     None: {"scheduled", "ready"},
     "scheduled": {"ready", "finished", "scheduled"},
@@ -20,23 +20,41 @@ ALLOWED = {
 }
 # Seconds by which two readings of the clock may differ.
 _SLACK = 0.001
+# So many deaths in a process of its own are a job's end.
+DEATHS_ALONE = 3
 
 
 def one_ending(book: Book) -> Finding:
-    """S4: each job ends once, and what has ended does not change."""
+    """S4: each job ends once, and what has ended does not change; once more if an operator retries it."""
     wrong: list[str] = []
     endings = 0
-    for job, moves in book.moves.items():
-        finished = [move for move in moves if move.place == "finished"]
-        endings += bool(finished)
-        entered = [move for move in finished if move.verb == "in"]
-        if len(entered) > 1:
+    for job, edges in book.edges.items():
+        entered = [edge.target for edge in edges if edge.target and _enters(edge, "finished")]
+        left = [edge for edge in edges if edge.source and edge.source.place == "finished"]
+        endings += bool(entered)
+        if len(entered) > 1 + sum(edge.target is not None for edge in left):
             wrong.append(f"job {job} ended {len(entered)} times: {[move.state for move in entered]}")
-        wrong += [f"job {job} was {move.verb} after it had ended" for move in finished if move.verb != "in"]
+        wrong += [
+            f"job {job} left its end: {edge.name}" for edge in left if not _by_an_operator(book, job, edge)
+        ]
         final = book.jobs.get(job)
-        if entered and final is not None and final.state != entered[-1].state:
+        if entered and final is not None and final.state in TERMINAL and final.state != entered[-1].state:
             wrong.append(f"job {job} ended {entered[-1].state} and is {final.state}")
     return Finding(endings, wrong)
+
+
+def _enters(edge: Edge, place: str) -> bool:
+    return edge.target is not None and edge.target.place == place and edge.target.verb == "in"
+
+
+def _by_an_operator(book: Book, job: int, edge: Edge) -> bool:
+    """Tell whether a transition is the work of an operator who was at it then."""
+    source, target = edge.source, edge.target
+    if source is None or source is target:
+        return False
+    if target is None:
+        return book.operated(job, "delete", source.at)
+    return target.place == "ready" and book.operated(job, "retry", source.at)
 
 
 def known_transitions(book: Book) -> Finding:
@@ -45,7 +63,7 @@ def known_transitions(book: Book) -> Finding:
         f"job {job}: {edge.name} is no transition"
         for job, edges in book.edges.items()
         for edge in edges
-        if edge.target is None or not _known(edge)
+        if not _by_an_operator(book, job, edge) and (edge.target is None or not _known(edge))
     ]
     return Finding(sum(map(len, book.edges.values())), wrong)
 
@@ -92,7 +110,12 @@ def attempts(book: Book) -> Finding:
     wrong += [
         f"job {failure.job}: the death of run {failure.run} cost a bystander an attempt"
         for failure in book.history.failures
-        if failure.kind == "crash" and _cost_an_attempt(book.runs.get(failure.run))
+        if book.cost_a_bystander(failure)
+    ]
+    wrong += [
+        f"job {job} has killed {deaths} processes in which it was alone"
+        for job, deaths in book.deaths_alone.items()
+        if deaths > DEATHS_ALONE and not book.operated(job, "retry")
     ]
     wrong += [
         f"job {failure.job}: run {failure.run} failed ({failure.kind}) and was never executed"
@@ -107,12 +130,6 @@ def attempts(book: Book) -> Finding:
     return Finding(len(book.runs), wrong)
 
 
-def _cost_an_attempt(run: Run | None) -> bool:
-    if run is None or run.target is None:
-        return False
-    return run.target.place in ("scheduled", "finished") and run.target.state != "cancelled"
-
-
 def _never_executed(book: Book, number: int) -> bool:
     run = book.runs.get(number)
     if run is None or run.worker is None:  # what a consumer was never told it has claimed, it cannot run
@@ -124,7 +141,11 @@ def _miscounted(book: Book, edge: Edge) -> str | None:
     source, target = edge.source, edge.target
     if source is None or target is None or source.attempt is None or target.attempt is None:
         return None
-    if source.place == "running" and target.place != "finished":
+    if edge.job not in book.jobs:  # its failures have been deleted with it
+        return None
+    if source.place == "finished":
+        should = 0
+    elif source.place == "running" and target.place != "finished":
         failed = book.failures.get(source.run or 0)
         counted = failed is not None and target.place == "scheduled"
         should = source.attempt if counted else source.attempt - 1
@@ -144,12 +165,12 @@ def nothing_early(book: Book) -> Finding:
         for edge in edges:
             if edge.source is not None and edge.source.place == "scheduled" and due is not None:
                 examined += 1
-                if _left_early(edge, due):
+                if _left_early(edge, due) and not _by_an_operator(book, job, edge):
                     wrong.append(f"job {job} became ready {due - _time(edge):.3f} s before it was due")
             due = edge.target.due if edge.target and edge.target.place == "scheduled" else None
     for cancelled in book.history.cancellations:
         examined += 1
-        if cancelled.state == "cancelled":
+        if cancelled.state == "cancelled" and not book.operated(cancelled.job, "retry"):
             wrong += [
                 f"job {cancelled.job} started in run {run.run} after its cancel was answered"
                 for run in book.runs_of.get(cancelled.job, [])
@@ -162,8 +183,7 @@ def nothing_early(book: Book) -> Finding:
 
 
 def _left_early(edge: Edge, due: float) -> bool:
-    assert edge.target is not None
-    return edge.target.place == "ready" and _time(edge) < due - _SLACK
+    return edge.target is not None and edge.target.place == "ready" and _time(edge) < due - _SLACK
 
 
 def _time(edge: Edge) -> float:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from chaos.checker.book import Book
+from chaos.checker.fencing import WRITES
+from chaos.checker.liveness import CRASHES, KILLS
 from chaos.checker.table import INVARIANTS
 
 if TYPE_CHECKING:
@@ -38,13 +40,14 @@ class Struck(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Everything that is to be said of a run."""
+    """Everything that is to be said of a run. `late`: the part of the time spent waiting for the machine."""
 
     seed: int
     seconds: float
     judgements: tuple[Judgement, ...]
     faults: tuple[Struck, ...]
     counts: dict[str, int]
+    late: float = 0.0
 
     @property
     def violations(self) -> int:
@@ -80,6 +83,7 @@ def judge(history: History) -> Verdict:
         tuple(_judged(one, book) for one in INVARIANTS),
         _struck(book),
         _counts(book),
+        _late(history),
     )
 
 
@@ -115,6 +119,11 @@ def _struck(book: Book) -> tuple[Struck, ...]:
     return tuple(found)
 
 
+def _late(history: History) -> float:
+    measured = sum(one.until - one.since for one in history.lateness)
+    return sum(one.late for one in history.lateness) / measured if measured else 0.0
+
+
 def _counts(book: Book) -> dict[str, int]:
     history = book.history
     states: dict[str, int] = {}
@@ -131,6 +140,12 @@ def _counts(book: Book) -> dict[str, int]:
         "runs": len(book.runs),
         "executions": len(history.executions),
         "effects": len(history.effects),
+        "transactional jobs": sum(job.task in WRITES or job.task == "spawns" for job in history.jobs),
+        "worker processes killed": sum(
+            len(strike.pids) for strike in history.strikes if strike.fault in KILLS
+        ),
+        "crashes of the server": sum(strike.fault in CRASHES for strike in history.strikes),
+        "operations of the operator": sum(map(len, book.operations.values())),
         "zombie calls": sum(call.calls for call in history.zombies),
         "deaths recorded": sum(failure.kind == "crash" for failure in history.failures),
         "exits of workers": sum(one.name.startswith(("worker", "pair")) for one in history.exits),

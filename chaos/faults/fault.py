@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from chaos.room import Room
     from chaos.server import ChaosServer
 
-# What a fault cuts off: the server for everybody, some processes, or nobody.
-Scope = Literal["server", "processes", "publishers", "plain"]
+# Whom a fault hurts: everybody, and for as long as it lasts the `server` is away; some worker processes, or
+# only what they have `isolated`; some publishers; a consumer that is no worker.
+Scope = Literal["server", "everybody", "processes", "isolated", "publishers", "plain"]
 Lane = Literal["processes", "server"]
 _POLL = 0.01
 T = TypeVar("T")
-_PATIENCE = 4.0
+_PATIENCE = 2.0
+_SEVERAL = 3
 
 
 @dataclass
@@ -40,15 +42,38 @@ class World:
     healing: list[asyncio.Task[None]] = field(default_factory=list)
     _numbers: int = 0
 
-    async def busy(self, *kinds: Kind) -> list[tuple[Member, int]]:
-        """Return the worker processes that have runs, and their members; none if none has within seconds."""
+    async def busy(self, *kinds: Kind, having: str | None = None) -> list[tuple[Member, int]]:
+        """Return the worker processes that have runs, and their members; none if none has within seconds.
 
+        Those that have several come first: one may end before the fault strikes. `having`: only those with
+        this variable in their environment.
+        """
+        return await self._busy(_SEVERAL, kinds, having) or await self._busy(1, kinds, having)
+
+    async def _busy(
+        self, least: int, kinds: tuple[Kind, ...], having: str | None
+    ) -> list[tuple[Member, int]]:
         async def look() -> list[tuple[Member, int]]:
-            busy = await self.observer.busy()
+            busy = await self.observer.busy(least)
             members = self.fleet.of(*(kinds or ("worker", "pair")))
+            members = [member for member in members if having is None or having in member.environment]
             return [(member, pid) for member in members for pid in member.processes if pid in busy]
 
         return await self._until(look) or []
+
+    async def isolating(self) -> list[int]:
+        """Return the worker processes that run something in a process of its own, waiting as `busy` does."""
+        return await self._until(self.observer.isolating) or []
+
+    async def ended(self, job: int, within: float) -> bool:
+        """Wait until a job has ended, and tell whether it has."""
+        query = "select count(*) from howdah.finished f where f.id = %s"
+        deadline = asyncio.get_running_loop().time() + within
+        while asyncio.get_running_loop().time() < deadline:
+            if await self.observer.number(query, [job]):
+                return True
+            await asyncio.sleep(0.1)
+        return False
 
     async def plain_busy(self) -> bool:
         """Tell whether a consumer that is no worker holds a run, within seconds."""

@@ -26,12 +26,13 @@ async def stall(world: World, draw: random.Random) -> bool:
     directions = draw.choice((BOTH, frozenset({"to the server"}), frozenset({"to the client"})))
     number = world.struck("stall", "processes", member.processes, directions=sorted(directions))
     member.proxy.set(Trouble(stalled=directions))  # type: ignore[arg-type]  # choice widens the literals
+    held = bool(await world.observer.busy() & {*member.processes})  # what was seen may have ended by then
     await asyncio.sleep(draw.uniform(0.5, world.lease + 1.5))
     if draw.random() < 0.5:
         member.proxy.reset()
     member.proxy.heal()
     world.healed(number)
-    return True
+    return held
 
 
 async def delay(world: World, draw: random.Random) -> bool:

@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaos.fleet import kill
+from chaos.history import NEVER
+from chaos.journal import read_journals
 from chaos.proxy import Trouble
+from chaos.reading import Journals
+from chaos.server import children
+from chaos.single import publish_job
 from howdah import sql
 from howdah.migrate import script
 
@@ -28,6 +33,8 @@ _STORM = 3
 _CLOCK = "FAKETIME_TIMESTAMP_FILE"
 # Seconds beyond its grace after which a worker that does not end counts as hung.
 _PATIENCE = 15.0
+# Seconds within which a job that kills its processes has killed enough of them.
+_POISONED = 30.0
 
 
 async def kill_worker(world: World, draw: random.Random) -> bool:
@@ -122,6 +129,9 @@ async def kill_publisher(world: World, draw: random.Random) -> bool:
     member = draw.choice(members)
     member.proxy.set(Trouble(delay=0.5))  # so that calls are under way
     await asyncio.sleep(0.5)
+    if not _publishes(world, member):  # there is too much to do already
+        member.proxy.heal()
+        return False
     number = world.struck("kill_publisher", "publishers", [member.pid])
     member.send(signal.SIGKILL, "kill_publisher")
     member.proxy.heal()
@@ -129,10 +139,52 @@ async def kill_publisher(world: World, draw: random.Random) -> bool:
     return True
 
 
+def _publishes(world: World, member: Member) -> bool:
+    """Tell whether calls of a publisher are under way that have not been answered."""
+    calls = Journals(read_journals(world.folder / "journals", member.pid)).publications()
+    return any(call.ended == NEVER for call in calls)
+
+
+async def kill_isolated(world: World, draw: random.Random) -> bool:
+    """SIGKILL the processes that run jobs alone, as the kernel does for want of memory; the worker lives."""
+    workers = await world.isolating()
+    for worker in workers[:1]:
+        number = world.struck("kill_isolated", "isolated", [worker])
+        for pid in children(worker):
+            if is_isolated(pid):
+                kill(pid, signal.SIGKILL)
+        world.healed(number)
+    return bool(workers)
+
+
+def is_isolated(pid: int) -> bool:
+    """Tell whether this is a process for jobs that run alone."""
+    try:
+        return b"howdah.worker.isolated\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+async def poison_job(world: World, draw: random.Random) -> bool:
+    """Publish a job that kills its process each time; others strike until it has come to its end."""
+    if not await world.busy():
+        return False
+    token = f"poison-{draw.getrandbits(40):x}"
+    number = world.struck("poison_job", "everybody")
+    job = await publish_job(world.observer, world.journal, "poisons", token, expect="failed")
+    world.later(_ended(world, job, number))
+    return True
+
+
+async def _ended(world: World, job: int, number: int) -> None:
+    await world.ended(job, within=_POISONED)
+    world.healed(number)
+
+
 async def jump_clock(world: World, draw: random.Random) -> bool:
     """Let the wall clock of one worker jump by up to a day, several times."""
-    fake = [member for member, _ in await world.busy() if _CLOCK in member.environment]
-    for member in fake[:1]:
+    fake = await world.busy(having=_CLOCK)
+    for member, _ in fake[:1]:
         number = world.struck("jump_clock", "processes", member.processes)
         for jump in draw.sample(_JUMPS, 3):
             set_clock(Path(member.environment[_CLOCK]), jump)

@@ -21,6 +21,8 @@ FAULTS: Final[dict[FaultName, Fault]] = {
         Fault("terminate_storm", "processes", processes.terminate_storm),
         Fault("kill_consumer", "processes", processes.kill_consumer),
         Fault("kill_publisher", "processes", processes.kill_publisher),
+        Fault("kill_isolated", "processes", processes.kill_isolated),
+        Fault("poison_job", "processes", processes.poison_job),
         Fault("jump_clock", "processes", processes.jump_clock, processes.lacks_faketime),
         Fault("upgrade", "processes", processes.upgrade),
         Fault("stop_postgres", "server", postgres.stop_postgres),
@@ -43,4 +45,4 @@ def chosen(names: Sequence[FaultName]) -> list[Fault]:
     unknown = [name for name in names if name not in FAULTS]
     if unknown:
         raise ValueError(f"there is no fault {unknown[0]!r}; there are {', '.join(FAULTS)}")
-    return [FAULTS[name] for name in names] if names else list(FAULTS.values())
+    return [FAULTS[name] for name in names or FAULTS]
