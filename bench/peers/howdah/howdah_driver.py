@@ -50,8 +50,6 @@ async def writes(ctx: Context) -> None:
 class HowdahDriver(Driver):
     """Everything through the app and its tasks."""
 
-    loop = "asyncio"
-
     async def setup(self) -> None:
         """Migrate."""
         from howdah.migrate import migrate
