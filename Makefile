@@ -7,6 +7,11 @@
 #   make long                what takes an hour: all pairs at all isolation levels, storms, a million jobs
 #   make chaos               everything is killed and cut off for three minutes, and nothing may be lost
 #   make chaos-long          the same for MINUTES=30, added to docs/reliability/chaos.md
+#   make fuzz CASES=100000   malformed input for every function, method and command
+#   make zombies CALLS=…     calls for runs that have ended: 100,000, and none may be accepted
+#   make mixed CALLS=…       every function at once over 16 connections: 1,000,000 calls, and no deadlock
+#   make seeded              every seeded bug is put into a copy of the sources, and a test has to notice it (an hour)
+#   make soak MINUTES=30 RATE=1000   worker processes under load: nothing may leak
 #   make bench [WITH=…]      Howdah beside pgqueuer and graphile-worker: docs/benchmarks/latest.md (up to 40 minutes)
 #   make bench-all           and beside ten more queues on PostgreSQL and Redis: docs/benchmarks/all.md
 #   make bench-first         first numbers: drain, publish, latency
@@ -16,7 +21,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check format model long chaos chaos-long bench bench-all bench-first setup clean
+.PHONY: help demo test check format model long chaos chaos-long fuzz zombies mixed seeded soak bench bench-all bench-first setup clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -48,7 +53,26 @@ chaos: $(READY)
 
 MINUTES ?= 30
 chaos-long: $(READY)
-	@$(BIN)/python -m chaos long --minutes $(MINUTES)
+	@$(BIN)/python -m chaos long --minutes $(MINUTES) --ledger 300
+
+CASES ?= 100000
+fuzz: $(READY)
+	@$(BIN)/python -m proofs.fuzz --cases $(CASES)
+
+zombies: CALLS ?= 100000
+zombies: $(READY)
+	@$(BIN)/python -m proofs.zombies --calls $(CALLS) --page
+
+mixed: CALLS ?= 1000000
+mixed: $(READY)
+	@$(BIN)/python -m proofs.mixed --calls $(CALLS) --page
+
+seeded: $(READY)
+	@$(BIN)/python -m proofs.seeded
+
+RATE ?= 1000
+soak: $(READY)
+	@$(BIN)/python -m proofs.soak --minutes $(MINUTES) --rate $(RATE)
 
 # WITH="--only W3,W4 --rounds 3 --peers howdah,howdah@HEAD,pgqueuer" and the like; `python -m bench --help` tells.
 bench: $(READY)

@@ -1,0 +1,1 @@
+"""Real worker processes under load for long: whether anything leaks."""
