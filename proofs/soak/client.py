@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _EVERY = 0.02
 _RANGE = 5000
-_MANY = 150
+_MANY = 80
 FILL = "fill"
 
 
@@ -48,8 +48,9 @@ class Client:
 
     async def _fill(self) -> None:
         """Publish so much that lasts a while that every slot opens its connection and its thread."""
-        await tasks.hold.publish_many([(0.3,)] * _MANY)
-        await tasks.hold_thread.publish_many([(0.3,)] * _MANY)
+        for _ in range(2):
+            await tasks.hold.publish_many([(1.0,)] * _MANY)
+            await tasks.hold_thread.publish_many([(0.5,)] * _MANY)
         await asyncio.gather(*(tasks.add.publish(1, 2) for _ in range(_MANY)))
 
     async def _publish(self) -> None:
