@@ -41,7 +41,16 @@ def test_a_fence_that_is_broken_is_noticed(live_database: Database) -> None:
     _, haunting = zombies.meet(live_database.dsn, 400, 1)
 
     assert [told for zombie in haunting for told in zombie.accepted] != []
-    assert zombies.marks(live_database.dsn) > 0
+
+
+def test_what_a_zombie_would_write_is_found(live_database: Database) -> None:
+    with psycopg.connect(live_database.dsn, autocommit=True) as connection:
+        connection.execute("select jobs.publish('a', i_key => 'k')")
+        connection.execute("select * from jobs.consume(1)")
+        assert zombies.marks(live_database.dsn) == 0
+        connection.execute("select jobs.ack('k', to_jsonb(%s::text))", [zombies.MARK])
+
+    assert zombies.marks(live_database.dsn) == 1
 
 
 def test_everything_at_once_gets_typed_answers_only(live_database: Database) -> None:
