@@ -211,6 +211,10 @@ async def test_an_asynchronous_failover_loses_only_the_end(flow: Flow) -> None:
     assert new.rows("select * from jobs.fsck()") == []
 
 
+def states(pair: Pair) -> list[tuple[object, ...]]:
+    return pair.standby.rows("select state::text from jobs.job_queue")
+
+
 async def test_a_run_whose_end_was_lost_is_run_again_at_once(pair: Pair, app: Howdah, start: Start) -> None:
     runs: list[str] = []
 
@@ -230,12 +234,13 @@ async def test_a_run_whose_end_was_lost_is_run_again_at_once(pair: Pair, app: Ho
     await (await first.publish("first")).result(timeout=LONG)
     job = await waiting.publish()
     await asyncio.wait_for(began.wait(), LONG)
+    await eventually(lambda: states(pair) == [("running",)], LONG)  # and the standby knows
     await asyncio.to_thread(pair.part)
     go.set()
     await job.result(timeout=LONG)  # it has ended, but on the old primary only
     number = worker.worker_id
     await asyncio.to_thread(pair.fail_over)
-    assert pair.standby.rows("select state::text from jobs.job_queue") == [("running",)]
+    assert states(pair) == [("running",)]
     began.clear()
     await asyncio.wait_for(began.wait(), LONG)
     assert await result_of(app, job.job_id) == "succeeded"

@@ -19,4 +19,4 @@ def _end(number: int, frame: object) -> None:
 if sys.argv[1:2] in (["worker"], ["up"]) and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
     signal.signal(signal.SIGTERM, _end)
 
-from howdah.cli.group import main  # noqa: E402
+from howdah.cli.group import main  # noqa: E402 (see above)
