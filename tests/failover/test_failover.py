@@ -239,10 +239,12 @@ async def test_a_run_whose_end_was_lost_is_run_again_at_once(pair: Pair, app: Ho
     go.set()
     await job.result(timeout=LONG)  # it has ended, but on the old primary only
     number = worker.worker_id
-    await asyncio.to_thread(pair.fail_over)
-    assert states(pair) == [("running",)]
     began.clear()
+    go.clear()
+    await asyncio.to_thread(pair.fail_over)
     await asyncio.wait_for(began.wait(), LONG)
+    assert states(pair) == [("running",)]
+    go.set()
     assert await result_of(app, job.job_id) == "succeeded"
     assert worker.worker_id == number, "nobody was declared dead"
     assert runs == ["first"]
