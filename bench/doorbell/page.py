@@ -83,7 +83,7 @@ _INTRODUCTION = """# The doorbell
 A publish wakes workers that are asleep, so that a job starts at once and nobody polls. `NOTIFY` is not
 free: it takes a lock of the whole server at commit, and PostgreSQL signals every listening connection
 of the database, whatever it listens to. So Howdah rings seldom, and only those it needs: see [the
-decision](../decisions/0013-whom-a-publish-wakes.md)."""
+decision](../decisions/0011-whom-a-publish-wakes.md)."""
 
 _EXPLANATION = """\
 * Busy: a backlog is drained by public worker processes while four connections publish one job after the
