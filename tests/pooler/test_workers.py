@@ -81,7 +81,7 @@ async def test_a_job_published_while_the_worker_sleeps_is_found_by_looking(
     await (await task.publish()).result(timeout=LONG)
     await asyncio.sleep(1)  # idle for long enough to have laid down, if it did
     await (await task.publish()).result(timeout=LONG)
-    sessions = sessions_of_the_pool()
+    sessions = await asyncio.to_thread(sessions_of_the_pool)
     assert len({session["pid"] for session in sessions}) == 2
     assert all(session["channels"] == [] for session in sessions), "somebody listened through the pooler"
     assert all(session["prepared"] == 0 and session["locks"] == 0 for session in sessions)
