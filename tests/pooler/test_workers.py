@@ -11,7 +11,6 @@ import pytest
 from howdah import Context, Howdah, JobCancelled
 from howdah.settings import Settings
 from tests.worker import isolated_chores
-from tests.worker.conftest import eventually
 from tests.worker.test_transactions import FORMS
 
 if TYPE_CHECKING:
@@ -52,11 +51,9 @@ async def test_two_workers_share_async_and_thread_tasks(app: Howdah, start: Star
 
 
 async def test_tasks_in_processes_of_their_own_run(chores: Howdah, start: Start) -> None:
-    worker = await start(chores, concurrency=2)
+    await start(chores, concurrency=2)
     jobs = [await isolated_chores.add.publish(number, 1) for number in range(6)]
     assert [(await job.result(timeout=LONG))["sum"] for job in jobs] == [1, 2, 3, 4, 5, 6]
-    worker.stop()  # gently, so that its processes have the time to end
-    await eventually(lambda: worker._closing is not None and worker._closing.done(), LONG)
 
 
 @pytest.mark.parametrize("write", FORMS, ids=lambda write: write.__name__)

@@ -66,6 +66,8 @@ async def start(app: Howdah) -> AsyncIterator[Start]:
     for worker, _ in running:
         worker.stop_now()
     await asyncio.gather(*(task for _, task in running))
+    for worker, _ in running:
+        await worker.wait_closed()
 
 
 @pytest.fixture

@@ -214,6 +214,20 @@ async def test_a_process_that_holds_too_much_memory_is_replaced(chores: Howdah, 
     assert pids[0] == pids[1] != pids[2]
 
 
+async def test_processes_that_take_longer_than_their_worker_to_end_can_be_waited_for(
+    chores: Howdah, start: Start
+) -> None:
+    worker = await start(chores)
+    pid = (await (await isolated_chores.add.publish(1, 1)).result(PATIENCE))["pid"]
+    os.kill(pid, signal.SIGSTOP)  # it cannot heed the farewell
+
+    worker.stop_now()
+    await eventually(lambda: worker._closing is not None)
+    await worker.wait_closed()
+
+    assert not alive(pid)
+
+
 async def test_processes_end_with_their_worker(chores: Howdah, start: Start) -> None:
     worker = await start(chores)
     pid = (await (await isolated_chores.add.publish(1, 1)).result(PATIENCE))["pid"]

@@ -86,9 +86,16 @@ async def _work(app: Howdah, new_worker: Callable[[], Worker], queues: Sequence[
         raise WrongState(
             f"job {held[0].job_id} was consumed and is still held", hint="ack, nack or release it"
         )
-    await new_worker().run()
+    await _to_the_end(new_worker())
     while await app.execute(calls.unfinished(queues)):
-        await new_worker().run()
+        await _to_the_end(new_worker())
+
+
+async def _to_the_end(worker: Worker) -> None:
+    try:
+        await worker.run()
+    finally:
+        await worker.wait_closed()  # the loop may end with the test
 
 
 def _end(job: JobRow) -> tuple[Any, ...]:

@@ -127,7 +127,8 @@ class Worker:
     async def run(self) -> None:
         """Run until `stop` is called (or, with `burst`, until there is nothing to do).
 
-        Raises a `HowdahError` when it cannot start; once started, the database may come and go.
+        Raises a `HowdahError` when it cannot start; once started, the database may come and go. When its time
+        to end is over it returns although processes are still ending: see `wait_closed`.
         """
         dsn = await asyncio.to_thread(self.app.database.dsn)
         self.app.import_tasks()
@@ -140,6 +141,11 @@ class Worker:
                     await asyncio.gather(*(line.close() for line in self._lines))
             for line in self._lines:
                 line.drop()  # what the deadline cut short
+
+    async def wait_closed(self) -> None:
+        """Wait until all is closed that `run` has opened: for those who go on after it in the same loop."""
+        if self._closing is not None:
+            await self._closing
 
     def stop(self) -> None:
         """End gently: no new jobs, `grace` seconds for the running ones, then they are given back."""
