@@ -206,7 +206,6 @@ comment on function howdah.look_for is 'Look for up to 1,000 jobs, or as many as
 -- jobs.exchange: the hot path of a worker.
 --
 -- Fence: the worker must be registered; a shared lock on its number keeps a sweep from declaring it dead in between.
-drop function if exists jobs.exchange(bigint, jsonb, integer, boolean);     -- without i_soon
 create or replace function jobs.exchange(
     i_worker_id bigint,
     i_outcomes  jsonb default null,
@@ -300,8 +299,6 @@ died so often that each must have a process of its own. Raises JB007 when the wo
 
 
 -- howdah.exchange_answer: the document that exchange returns.
-drop function if exists howdah.exchange_answer(text, bigint[], bigint[], boolean, double precision);   -- without i_alone
-drop function if exists howdah.exchange_answer(text, bigint[], bigint[], boolean, bigint[], double precision);   -- nor i_nap
 create or replace function howdah.exchange_answer(
     i_list text, i_lost bigint[], i_later bigint[], i_settled boolean, i_alone bigint[],
     i_nap double precision, i_next double precision)

@@ -253,7 +253,6 @@ comment on function howdah.lift_strays is 'Give rows behind a floor a new positi
 
 
 -- jobs.maintain: all chores once; bounded, so call it as often as you like.
-drop function if exists jobs.maintain();    -- without i_every
 create or replace function jobs.maintain(i_every numeric default null)
     returns table (chore text, jobs bigint)
     language plpgsql

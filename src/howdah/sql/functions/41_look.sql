@@ -108,7 +108,6 @@ comment on function jobs.failures is 'Failed attempts of a job, oldest first. Ra
 
 
 -- jobs.unfinished: what a burst worker waits for. Without its topic it would wait for what it never claims.
-drop function if exists jobs.unfinished(text[]);   -- the form without i_topic
 create or replace function jobs.unfinished(i_queues text[] default null, i_topic text default null)
     returns bigint
     language plpgsql
