@@ -242,6 +242,24 @@ async def test_a_worker_that_is_told_to_end_before_it_has_begun_ends_well(
         assert "Traceback" not in said_last
 
 
+def test_a_signal_that_comes_while_a_weak_reference_calls_back_is_noted_and_not_printed() -> None:
+    program = """
+import os, signal, weakref
+from howdah.worker.signals import Signals
+class Thing: pass
+signals = Signals(ends=True)
+signals.install()
+thing = Thing()
+reference = weakref.ref(thing, lambda _: (os.kill(os.getpid(), signal.SIGTERM), [0 for _ in range(100)]))
+del thing
+print(signals.received)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (ended.stdout, ended.stderr) == ("[15]\n", "")
+
+
 def _is_no_child(child: int, parent: int) -> bool:
     return child not in children_of(parent)
 

@@ -1,21 +1,19 @@
 """The command `howdah`: one file per group of commands, registered in `group`."""
 
+import os
 import signal
 import sys
 
-__all__ = ["main", "told_to_end"]
-
-# Looked at once more where the worker begins: an exception that a handler raises may get lost in an import.
-told_to_end: list[int] = []
+__all__ = ["main"]
 
 
 def _end(number: int, frame: object) -> None:
-    told_to_end.append(number)
-    sys.exit(0)
+    # Not by an exception: one that a handler raises during an import may get lost there, or be printed.
+    os._exit(0)
 
 
 # Before anything else is imported, which takes a moment: a worker that is told to end before it has begun has
-# ended as it should.
+# ended as it should. Nothing has been opened or written until the worker heeds signals itself.
 if sys.argv[1:2] in (["worker"], ["up"]) and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
     signal.signal(signal.SIGTERM, _end)
 

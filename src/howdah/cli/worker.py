@@ -75,7 +75,6 @@ def run_worker(
     import logging
     from functools import partial
 
-    from howdah.cli import told_to_end
     from howdah.settings import load_settings
     from howdah.worker import Supervisor, Worker, WorkerOptions
     from howdah.worker.log import set_up_logging
@@ -84,8 +83,6 @@ def run_worker(
 
     signals = Signals(ends=True)
     heed_from_here(signals)
-    if told_to_end:
-        return 0
     atexit.register(ignore_signals)
     level = logging.DEBUG if verbose else logging.INFO
     set_up_logging(level)

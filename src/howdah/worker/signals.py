@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ class Signals:
         self.ends: bool = ends
         self._told = 0
         self._process = os.getpid()
+        self._raised: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gently: Callable[[], None] | None = None
         self._at_once: Callable[[], None] | None = None
@@ -34,6 +36,8 @@ class Signals:
         """Take the signals from now on."""
         for number in NUMBERS:
             signal.signal(number, self._note)
+        if self.ends:
+            self._keep_quiet(sys.unraisablehook)
 
     def heed(self, gently: Callable[[], None], at_once: Callable[[], None]) -> None:
         """Call these in the running event loop, also for what has come before."""
@@ -55,7 +59,17 @@ class Signals:
             with suppress(RuntimeError):  # it is closed
                 self._loop.call_soon_threadsafe(self._pass_on)
         elif self.ends:
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(0)
+            self._raised = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(0)
+            raise self._raised
+
+    def _keep_quiet(self, before: Callable[[sys.UnraisableHookArgs], object]) -> None:
+        # An import's weak references call back at any moment. What is raised there is printed and lost; the
+        # signal is not lost: it has been noted, and ends the worker where it begins.
+        def hook(unraisable: sys.UnraisableHookArgs) -> None:
+            if unraisable.exc_value is not self._raised or self._raised is None:
+                before(unraisable)
+
+        sys.unraisablehook = hook
 
     def _pass_on(self) -> None:
         while self._told < len(self.received) and self._gently is not None and self._at_once is not None:
