@@ -85,9 +85,9 @@ async def test_what_a_task_wrote_is_there_when_it_succeeded(
     app: Howdah, start: Start, effect: Any, write: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     task = app.task(name="write")(write)
-    worker = await start(concurrency=2)
 
     with caplog.at_level(logging.WARNING, "howdah"):
+        worker = await start(concurrency=2)
         jobs = await task.publish_many([(f"row {number}",) for number in range(5)])
         assert [await job.result(10) for job in jobs] == [f"row {number}" for number in range(5)]
 

@@ -117,12 +117,22 @@ begin
         return format('Task %s: its worker died %s while it ran, so it runs alone now, and waits for a process of its own.',
             i_job.task, howdah.counted(howdah.deaths(i_job.id), 'time'));
     end if;
-    return format('No live worker knows task %s%s. It waits until one starts that does.', i_job.task,
-        coalesce(' (' || i_job.reason || ')', ''));
+    return howdah.why_unknown(i_job.task, i_job.reason);
 end;
 $$;
 
 comment on function howdah.why_blocked is 'What it is blocked by.';
+
+
+create or replace function howdah.why_unknown(i_task text, i_reason text)
+    returns text
+    language sql
+    immutable
+    set search_path = pg_catalog, pg_temp
+    return format('No live worker knows task %s%s. It waits until one starts that does.', i_task,
+                  coalesce(' (' || i_reason || ')', ''));
+
+comment on function howdah.why_unknown is 'No worker knows its task.';
 
 
 -- The first thing that keeps a ready job from being claimed: a pause, no worker, workers of other queues or tasks, others
@@ -138,6 +148,7 @@ declare
     v_queue  howdah.queue;
     v_ahead  bigint;
     v_serves bigint;
+    v_knows  bigint;
     v_alive  bigint;
 begin
     select r.* into v_ready from howdah.ready r
@@ -150,8 +161,9 @@ begin
     select count(*), count(*) filter (
                where (w.queues is null or v_ready.queue = any (w.queues))
                  and (w.topic is null or i_job.task like howdah.topic_pattern(w.topic))
-                 and (i_job.task = any (w.tasks) or i_job.task like any (w.patterns)))
-      into v_alive, v_serves
+                 and (i_job.task = any (w.tasks) or i_job.task like any (w.patterns))),
+           count(*) filter (where i_job.task = any (w.tasks) or i_job.task like any (w.patterns))
+      into v_alive, v_serves, v_knows
       from howdah.worker w join howdah.beat b on b.worker_id = w.id
      where b.beat_at + make_interval(secs => w.lease) >= i_now;
     select count(*) into v_ahead from (
@@ -161,6 +173,8 @@ begin
     if v_alive = 0 then
         return format('It is ready in queue %s with %s before it, and no worker is running; start one (howdah worker) or consume it.',
             v_ready.queue, howdah.counted(v_ahead, 'job'));
+    elsif v_knows = 0 then      -- about to be parked; the answer is the same before and after
+        return howdah.why_unknown(i_job.task, null);
     elsif v_serves = 0 then
         return format('It is ready, but of %s running none serves queue %s and knows task %s.',
             howdah.counted(v_alive, 'worker'), v_ready.queue, i_job.task);
