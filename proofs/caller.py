@@ -20,6 +20,7 @@ _DECLARED = [{"name": f"task.{number}"} for number in range(_TASKS)]
 WEIGHTS: Final = {
     "publish": 12,
     "publish with a key": 10,
+    "publish with a limit": 4,
     "publish_many": 5,
     "publish_each": 3,
     "publish_bulk": 1,
@@ -47,7 +48,9 @@ WEIGHTS: Final = {
     "prune": 1,
     "pause_queue": 1,
     "resume_queue": 2,
-    "set_queue": 0.2,
+    "set_queue": 0.4,
+    "set_task": 0.2,
+    "set_key": 0.2,
     "purge_queue": 0.3,
     "get": 4,
     "list": 0.3,
@@ -277,6 +280,10 @@ _SIMPLE: Final[dict[str, tuple[str, Callable[[Caller], tuple[Any, ...]]]]] = {
         "select jobs.publish(%s, i_queue => %s, i_key => %s, i_timeout => 0.5)",
         lambda c: (c._task, c._queue, c._key),
     ),
+    "publish with a limit": (
+        "select jobs.publish(%s, i_queue => %s, i_concurrency_key => %s, i_slots => %s)",
+        lambda c: (c._task, c._queue, f"slot {c._draw.randrange(5)}", c._draw.choice((1, 1, 2))),
+    ),
     "publish_each": (
         "select jobs.publish_each(%s, '[1, 2, 3]', i_queue => %s)",
         lambda c: (c._task, c._queue),
@@ -293,7 +300,18 @@ _SIMPLE: Final[dict[str, tuple[str, Callable[[Caller], tuple[Any, ...]]]]] = {
     "prune": ("select jobs.prune('0 s', 500)", _none),
     "pause_queue": ("select jobs.pause_queue(%s, 'a while')", _in_queue),
     "resume_queue": ("select jobs.resume_queue(%s)", _in_queue),
-    "set_queue": ("select jobs.set_queue(%s, 60, 60)", _in_queue),
+    "set_queue": (
+        "select jobs.set_queue(%s, 60, 60, %s, %s, %s::interval, %s)",
+        lambda c: (c._queue, c._draw.choice((-1, 2, 20)), *c._draw.choice(((-1, None), (50, "100 ms"))), -1),
+    ),
+    "set_task": (
+        "select jobs.set_task(%s, %s)",
+        lambda c: (c._task, c._draw.choice((-1, 2, 20))),
+    ),
+    "set_key": (
+        "select jobs.set_key(%s, %s)",
+        lambda c: (f"slot {c._draw.randrange(5)}", c._draw.choice((-1, 1, 3))),
+    ),
     "purge_queue": ("select jobs.purge_queue(%s, 500)", _in_queue),
     "get": ("select * from jobs.get(%s)", _job),
     "list": ("select * from jobs.list(i_limit => 20)", _none),

@@ -89,6 +89,9 @@ _OPTIONS: dict[str, Strategy] = {
     "key": st.one_of(values.keys, _odd),
     "headers": st.one_of(st.dictionaries(st.text(max_size=5), _odd, max_size=2), _nested),
     "meta": _nested,
+    "concurrency_key": st.one_of(values.keys, _odd),
+    "concurrency_limit": _numbers,
+    "slots": _numbers,
 }
 _options: Strategy = st.fixed_dictionaries({}, optional=_OPTIONS)
 _arguments: Strategy = st.lists(_nested, max_size=3)

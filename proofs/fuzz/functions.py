@@ -117,9 +117,13 @@ _publication: dict[str, Values] = {
     "i_backoff": values.arrays(_seconds),
     "i_headers": values.documents,
     "i_meta": values.documents,
+    "i_concurrency_key": st.one_of(values.keys, values.texts),
+    "i_concurrency_limit": _ints,
+    "i_slots": _ints,
 }
 _of_all = {name: strategy for name, strategy in _publication.items() if name not in ("i_body", "i_key")}
 _job: dict[str, Values] = {"i_job_id": values.job_ids}
+_limit: dict[str, Values] = {"i_max_running": _ints, "i_rate": _ints, "i_per": values.intervals}
 _run: dict[str, Values] = {**_job, "i_run_id": _runs}
 # Nothing here may take long: only times that are over at once, or refused.
 _moment_or_refused: Values = st.sampled_from(
@@ -193,7 +197,15 @@ STRATEGIES: Final[dict[str, dict[str, Values]]] = {
     "prune": {"i_older_than": values.intervals, "i_limit": _ints},
     "pause_queue": {"i_queue": _names, "i_reason": values.texts},
     "resume_queue": {"i_queue": _names},
-    "set_queue": {"i_queue": _names, "i_result_ttl": _seconds, "i_failure_ttl": _seconds},
+    "set_queue": {
+        "i_queue": _names,
+        "i_result_ttl": _seconds,
+        "i_failure_ttl": _seconds,
+        "i_max_waiting": _ints,
+        **_limit,
+    },
+    "set_task": {"i_task": _names, **_limit},
+    "set_key": {"i_concurrency_key": st.one_of(values.keys, values.texts), **_limit},
     "purge_queue": {"i_queue": _names, "i_limit": _ints},
     "version": {},
     "list_queues": {},

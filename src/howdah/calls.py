@@ -14,6 +14,7 @@ import msgspec
 
 from howdah import arguments, json, rows
 from howdah.json import Document
+from howdah.retry import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,8 @@ def _plain(value: Any) -> Any:
         return json.decode(value)
     if isinstance(value, datetime.datetime):
         return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return f"{value.total_seconds()} seconds"
     if isinstance(value, tuple):
         return list(value)
     return value
@@ -181,10 +184,52 @@ def resume_queue(queue: str) -> Call[None]:
     return Call("resume_queue", _given(queue=queue), rows.nothing)
 
 
-def set_queue(queue: str, *, result_ttl: float | None = None, failure_ttl: float | None = None) -> Call[None]:
-    """Set how many seconds finished jobs of a queue are kept; -1: for ever; None: as before."""
-    named = _given(queue=queue, result_ttl=result_ttl, failure_ttl=failure_ttl)
-    return Call("set_queue", named, rows.nothing)
+def set_queue(
+    queue: str,
+    *,
+    result_ttl: float | None = None,
+    failure_ttl: float | None = None,
+    max_running: int | None = None,
+    rate: int | None = None,
+    per: float | datetime.timedelta | None = None,
+    max_waiting: int | None = None,
+) -> Call[None]:
+    """Set what holds for a queue; None: as before; -1: no limit, or keep for ever. Times are seconds."""
+    named = _given(queue=queue, result_ttl=result_ttl, failure_ttl=failure_ttl, max_waiting=max_waiting)
+    return Call("set_queue", named | _limit(max_running, rate, per), rows.nothing)
+
+
+def set_task(
+    task: str,
+    *,
+    max_running: int | None = None,
+    rate: int | None = None,
+    per: float | datetime.timedelta | None = None,
+) -> Call[None]:
+    """Limit a task: slots over all workers, and starts in any interval of `per` seconds."""
+    return Call("set_task", _given(task=task) | _limit(max_running, rate, per), rows.nothing)
+
+
+def set_key(
+    concurrency_key: str,
+    *,
+    max_running: int | None = None,
+    rate: int | None = None,
+    per: float | datetime.timedelta | None = None,
+) -> Call[None]:
+    """Limit a concurrency key, whatever its jobs say."""
+    named = _given(concurrency_key=concurrency_key)
+    return Call("set_key", named | _limit(max_running, rate, per), rows.nothing)
+
+
+def _limit(
+    max_running: int | None, rate: int | None, per: float | datetime.timedelta | None
+) -> dict[str, Any]:
+    return _given(
+        max_running=None if max_running is None else arguments.whole(max_running, field="max_running"),
+        rate=None if rate is None else arguments.whole(rate, field="rate"),
+        per=None if per is None else datetime.timedelta(seconds=seconds(per, field="per")),
+    )
 
 
 def purge_queue(queue: str, limit: int | None = None) -> Call[int]:

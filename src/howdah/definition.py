@@ -50,6 +50,9 @@ class PublishOptions(DefaultOptions, total=False):
     key: str
     headers: Mapping[str, Any]
     meta: Any
+    concurrency_key: str
+    concurrency_limit: int
+    slots: int
 
 
 @lru_cache(maxsize=1024)

@@ -10,6 +10,7 @@
     ├── IsolationTooHigh       JB005   needs READ COMMITTED
     ├── RunIdRequired          JB006   the job is run by a registered worker
     ├── WorkerUnknown          JB007   the worker is not registered, or was declared dead
+    ├── QueueFull              JB008   the queue holds as many waiting jobs as it may
     ├── DatabaseError                  any other error PostgreSQL reported; `sqlstate` says which
     │   └── DatabaseUnavailable        PostgreSQL cannot be reached, or refuses work for now
     ├── SchemaOutdated                 the database was not migrated to this version
@@ -50,6 +51,7 @@ __all__ = [
     "JobSkipped",
     "LeaseLost",
     "NoServer",
+    "QueueFull",
     "ResultTimeout",
     "RunIdRequired",
     "RunInterrupted",
@@ -123,6 +125,15 @@ class RunIdRequired(HowdahError, sqlstate="JB006"):
 
 class WorkerUnknown(HowdahError, sqlstate="JB007"):
     """the worker is not registered, or was declared dead"""
+
+
+class QueueFull(HowdahError, sqlstate="JB008"):
+    """the queue holds as many waiting jobs as it may"""
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until there may be room, by how fast jobs leave the queue now."""
+        return float(self.detail or 1.0)
 
 
 class DatabaseError(HowdahError):

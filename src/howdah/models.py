@@ -213,6 +213,9 @@ class TaskOptions:
     key: str | None = None
     headers: Mapping[str, Any] | None = None
     meta: Any = None
+    concurrency_key: str | None = None
+    concurrency_limit: int | None = None
+    slots: int | None = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given, as the database takes them. Raises `InvalidInput`."""
@@ -232,7 +235,7 @@ class TaskOptions:
 
 _OPTION_NAMES = tuple(field.name for field in fields(TaskOptions))
 _DURATIONS = frozenset({"timeout", "ttl", "result_ttl", "failure_ttl", "delay"})
-_INTEGERS = frozenset({"max_retries", "priority"})
+_INTEGERS = frozenset({"max_retries", "priority", "concurrency_limit", "slots"})
 
 
 def _option(name: str, value: Any) -> Any:
@@ -244,7 +247,7 @@ def _option(name: str, value: Any) -> Any:
         return backoff_delays(value)
     if name == "scheduled_at":
         return arguments.moment(value, field=name)
-    if name in ("queue", "key"):
+    if name in ("queue", "key", "concurrency_key"):
         return arguments.text(value, field=name)
     return value
 

@@ -87,6 +87,9 @@ def argument(text: str) -> Any:
 @click.option("--result-ttl", type=float, metavar="SECONDS", help="How long a success is kept.")
 @click.option("--failure-ttl", type=float, metavar="SECONDS", help="How long any other end is kept.")
 @click.option("--key", help="Your own id; while a job has it, nothing more is published under it.")
+@click.option("--concurrency-key", metavar="KEY", help="Share the slots of this key with its other jobs.")
+@click.option("--concurrency-limit", type=int, metavar="N", help="How many slots that key has.  [default: 1]")
+@click.option("--slots", type=int, metavar="N", help="How many slots of its limits it takes.  [default: 1]")
 @click.option("--headers", metavar="JSON", callback=_json_object, help="Headers, as a JSON object.")
 @click.option("--meta", metavar="JSON", callback=_json, help="Anything else you want to find at the job.")
 @options.as_json

@@ -1,4 +1,4 @@
-"""`howdah queue list · pause · resume · keep · purge`."""
+"""`howdah queue list · pause · resume · limit · keep · purge`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import click
 from howdah.cli import options
 from howdah.cli.age import parse_age
 from howdah.cli.database import ask, session
+from howdah.cli.limit import limit_options, parse_number, parsed, set_limit
 from howdah.cli.output import print_json, print_table
 
 _COLUMNS = ("queue", "ready", "running", "waiting", "paused_at", "reason")
@@ -16,7 +17,7 @@ _COLUMNS = ("queue", "ready", "running", "waiting", "paused_at", "reason")
     "queue", epilog=options.example("howdah queue list", "howdah queue pause mail --reason 'SMTP is down'")
 )
 def queue_command() -> None:
-    """Look at queues, pause, resume and empty them."""
+    """Look at queues, pause, resume, limit and empty them."""
 
 
 @queue_command.command("list", epilog=options.example("howdah queue list --json"))
@@ -62,6 +63,37 @@ def resume(queue: str, dsn: str | None, as_json: bool) -> None:
 
 
 @queue_command.command(
+    "limit",
+    epilog=options.example("howdah queue limit mail --max-running 5 --rate 100/min --max-waiting 10000"),
+)
+@click.argument("queue")
+@limit_options
+@click.option("--max-waiting", metavar="N|none", help="Refuse to publish while so many wait.")
+@options.as_json
+@options.dsn
+def limit(
+    queue: str,
+    max_running: str | None,
+    rate: str | None,
+    max_waiting: str | None,
+    dsn: str | None,
+    as_json: bool,
+) -> None:
+    """Limit what runs of a queue at once, how often its jobs start, and how many may wait.
+
+    Over all workers, from now on. What is not given stays as it is; none removes a limit.
+    """
+    from howdah import calls
+
+    given = parsed(max_running, rate)
+    if max_waiting is not None:
+        given["max_waiting"] = parse_number(max_waiting, "--max-waiting")
+    if not given:
+        raise click.UsageError("give --max-running, --rate or --max-waiting")
+    set_limit(dsn, as_json, {"queue": queue}, calls.set_queue(queue, **given), given)
+
+
+@queue_command.command(
     "keep", epilog=options.example("howdah queue keep mail --successes 12h --failures forever")
 )
 @click.argument("queue")
@@ -81,8 +113,8 @@ def keep(queue: str, successes: str | None, failures: str | None, dsn: str | Non
 
     if successes is None and failures is None:
         raise click.UsageError("give --successes, --failures or both")
-    seconds = {"result_ttl": _kept(successes, "--successes"), "failure_ttl": _kept(failures, "--failures")}
-    ask(dsn, calls.set_queue(queue, **seconds))
+    result_ttl, failure_ttl = _kept(successes, "--successes"), _kept(failures, "--failures")
+    ask(dsn, calls.set_queue(queue, result_ttl=result_ttl, failure_ttl=failure_ttl))
     if as_json:
         print_json({"queue": queue, "successes": successes, "failures": failures})
     else:

@@ -110,3 +110,19 @@ end;
 $$;
 
 comment on function howdah.worker_unknown is 'Raise JB007: register anew.';
+
+
+-- howdah.queue_full: JB008.
+create or replace function howdah.queue_full(i_queue text, i_most integer, i_seconds numeric)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    raise exception 'queue % is full: % jobs wait', i_queue, i_most
+        using errcode = 'JB008', column = 'queue', detail = coalesce(i_seconds, 1)::text,
+              hint = format('Try again in %s s, when some have started.', coalesce(i_seconds, 1));
+end;
+$$;
+
+comment on function howdah.queue_full is 'Raise JB008: the queue holds as many waiting jobs as it may; DETAIL has the seconds to wait.';

@@ -27,6 +27,9 @@ begin
     v_priority := coalesce(i_like.priority::smallint, v_task.priority);
     v_expires_at := v_now + howdah.seconds(coalesce(i_like.ttl::double precision, v_task.ttl));
 
+    if pg_sequence_last_value('howdah.bounds'::regclass) > 0 then
+        perform howdah.check_room(coalesce(v_queue, 'default'), cardinality(i_bodies));
+    end if;
     v_ids := array(select nextval('howdah.position_seq') from unnest(i_bodies));
     insert into howdah.job (id, queue, task, body, priority, max_retries, timeout, backoff, created_at,
                             scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta)
@@ -59,6 +62,29 @@ $$;
 comment on function howdah.publish_bodies is 'Publish jobs that differ in their bodies only; answers their numbers.';
 
 
+-- howdah.check_publications: refuses what cannot be published, and what finds its queue full.
+create or replace function howdah.check_publications(i_jobs howdah.publication[])
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform howdah.check_publication(p) from unnest(i_jobs) p where not coalesce(howdah.is_plain(p), false);
+    if pg_sequence_last_value('howdah.bounds'::regclass) > 0 then
+        perform howdah.check_room(g.queue, g.jobs)
+           from (select coalesce(p.queue, t.queue, 'default') as queue, count(*) as jobs
+                   from unnest(i_jobs) p left join howdah.task t on t.name = p.task collate "C" group by 1) g;
+    end if;
+    -- before the jobs can be seen: the plain claim knows nothing of keys
+    if exists (select from unnest(i_jobs) p where p.concurrency_key is not null) then
+        perform setval('howdah.controls', 1);
+    end if;
+end;
+$$;
+
+comment on function howdah.check_publications is 'Refuse what cannot be published.';
+
+
 -- howdah.publish_jobs: jobs that differ in anything, keys included. What the caller did not give comes from the task's
 -- registration; a task that no worker has registered yet leaves it open, so that its options count once one does.
 create or replace function howdah.publish_jobs(i_jobs howdah.publication[])
@@ -75,8 +101,7 @@ declare
     v_soon    boolean;
     v_given   bigint[];
 begin
-    perform howdah.check_publication(p) from unnest(i_jobs) p where not coalesce(howdah.is_plain(p), false);
-
+    perform howdah.check_publications(i_jobs);
     with given as materialized (
         select p.id, p.key, coalesce(p.queue, t.queue) as queue, p.task, p.body,
                coalesce(p.priority::smallint, t.priority) as priority,
@@ -87,29 +112,31 @@ begin
                v_now + howdah.seconds(coalesce(p.ttl::double precision, t.ttl)) as expires_at,
                coalesce(p.result_ttl::double precision, t.result_ttl) as result_ttl,
                coalesce(p.failure_ttl::double precision, t.failure_ttl) as failure_ttl,
-               p.headers, p.meta
+               p.headers, p.meta, p.concurrency_key, p.concurrency_limit, p.slots
           -- numbers are drawn before the join, which need not keep the order given
           from (select nextval('howdah.position_seq') as id, u.* from unnest(i_jobs) u) p
           left join howdah.task t on t.name = p.task collate "C"
     ), plain as (
         insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
-                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta)
+                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta,
+                                concurrency_key, concurrency_limit, slots)
         select g.* from given g where g.key is null
-        returning id, key, queue, priority, task, scheduled_at, expires_at
+        returning id, key, queue, priority, task, scheduled_at, expires_at, concurrency_key
     ), keyed as (
         -- apart, because ON CONFLICT writes every row twice; in key order, so that two publishers cannot deadlock
         insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
-                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta)
+                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta,
+                                concurrency_key, concurrency_limit, slots)
         select g.* from given g where g.key is not null order by g.key collate "C", g.id
             on conflict (key) where key is not null do nothing
-        returning id, key, queue, priority, task, scheduled_at, expires_at
+        returning id, key, queue, priority, task, scheduled_at, expires_at, concurrency_key
     ), inserted as materialized (
         select i.id, i.key, coalesce(i.queue, 'default') as queue, coalesce(i.priority, 0::smallint) as priority,
-               i.task, i.scheduled_at, i.expires_at
+               i.task, i.scheduled_at, i.expires_at, i.concurrency_key
           from (select * from plain union all select * from keyed) i
     ), made_ready as (
-        insert into howdah.ready (queue, priority, pos, id, attempt, task)
-        select i.queue, i.priority, i.id, i.id, 0, i.task from inserted i where i.scheduled_at is null
+        insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
+        select i.queue, i.priority, i.id, i.id, 0, i.task, howdah.limit_id('key', i.concurrency_key) from inserted i where i.scheduled_at is null
     ), made_scheduled as (
         insert into howdah.scheduled (id, run_at, attempt)
         select i.id, i.scheduled_at, 0 from inserted i where i.scheduled_at is not null
@@ -188,7 +215,10 @@ create or replace function jobs.publish(
     i_failure_ttl  numeric default null,
     i_backoff      numeric[] default null,
     i_headers      jsonb default null,
-    i_meta         jsonb default null
+    i_meta         jsonb default null,
+    i_concurrency_key   text default null,
+    i_concurrency_limit integer default null,
+    i_slots             integer default null
 )
     returns jobs.published
     language plpgsql
@@ -198,10 +228,10 @@ as $$
 declare
     v_job constant howdah.publication := row(
         i_task, i_body, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, i_key, i_delay, i_ttl,
-        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta);
+        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_concurrency_key, i_concurrency_limit, i_slots);
     v_published jobs.published;
 begin
-    if i_key is not null then
+    if i_key is not null or i_concurrency_key is not null or i_slots is not null then
         select p.* into v_published from howdah.publish_jobs(array[v_job]) p;
         return v_published;
     end if;
@@ -238,7 +268,10 @@ create or replace function jobs.publish_each(
     i_failure_ttl  numeric default null,
     i_backoff      numeric[] default null,
     i_headers      jsonb default null,
-    i_meta         jsonb default null
+    i_meta         jsonb default null,
+    i_concurrency_key   text default null,
+    i_concurrency_limit integer default null,
+    i_slots             integer default null
 )
     returns bigint[]
     language plpgsql
@@ -248,7 +281,9 @@ as $$
 declare
     v_like constant howdah.publication := row(
         i_task, null, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, null, i_delay, i_ttl,
-        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta);
+        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_concurrency_key, i_concurrency_limit, i_slots);
+    v_job    howdah.publication := v_like;
+    v_jobs   howdah.publication[] := '{}';
     v_bodies jsonb[];
 begin
     if jsonb_typeof(i_bodies) is distinct from 'array' then
@@ -258,6 +293,12 @@ begin
     perform howdah.check_json(format('bodies[%s]', b.n - 1), b.body, 1048576)
        from jsonb_array_elements(i_bodies) with ordinality b (body, n) where not howdah.is_small(b.body);
     v_bodies := array(select b.body from jsonb_array_elements(i_bodies) with ordinality b (body, n) order by b.n);
+    if i_concurrency_key is not null or i_slots is not null then
+        foreach v_job.body in array v_bodies loop
+            v_jobs := v_jobs || v_job;
+        end loop;
+        return array(select p.id from howdah.publish_jobs(v_jobs) p);
+    end if;
     return howdah.publish_bodies(v_like, v_bodies);
 end;
 $$;
@@ -278,7 +319,7 @@ as $$
 begin
     return query select p.* from howdah.publish_jobs(array(
         select row(b.task, b.body, b.scheduled_at at time zone 'UTC', b.timeout, b.priority, b.max_retries,
-                   null, null, null, null, null, null, null, null, null)::howdah.publication
+                   null, null, null, null, null, null, null, null, null, null, null, null)::howdah.publication
           from unnest(i_jobs) with ordinality b (task, body, scheduled_at, timeout, priority, max_retries, n)
          order by b.n)) p;
 end;
@@ -299,7 +340,7 @@ as $$
 declare
     v_known constant text[] := array[
         'task', 'body', 'scheduled_at', 'timeout', 'priority', 'max_retries', 'queue', 'key', 'delay', 'ttl',
-        'result_ttl', 'failure_ttl', 'backoff', 'headers', 'meta'];
+        'result_ttl', 'failure_ttl', 'backoff', 'headers', 'meta', 'concurrency_key', 'concurrency_limit', 'slots'];
     v_odd jsonb;
 begin
     if jsonb_typeof(i_jobs) is distinct from 'array' then

@@ -27,10 +27,10 @@ begin
     perform howdah.promote(v_now, 100);   -- not more: until our transaction ends nobody else sees them
     perform howdah.admit();
 
-    v_ids := array(select c.id from howdah.claim(i_num, null, i_queues, v_topic, null, null, true, v_now) c);
+    v_ids := array(select c.id from howdah.claim_any(i_num, null, i_queues, v_topic, null, null, true, v_now) c);
     if cardinality(v_ids) < i_num
        and howdah.unpark(i_num - cardinality(v_ids), i_queues, v_topic, v_now) > 0 then
-        v_ids := v_ids || array(select c.id from howdah.claim(
+        v_ids := v_ids || array(select c.id from howdah.claim_any(
             i_num - cardinality(v_ids), null, i_queues, v_topic, null, null, true, v_now) c);
     end if;
     -- lateral, offset 0: one look by number each; joined, the view would be read as a whole
@@ -67,9 +67,9 @@ begin
     ), removed as (
         delete from howdah.blocked b using chosen c where b.id = c.id returning b.id, b.attempt
     )
-    insert into howdah.ready (queue, priority, pos, id, attempt, task)
+    insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
     select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), nextval('howdah.position_seq'),
-           m.id, m.attempt, j.task
+           m.id, m.attempt, j.task, howdah.limit_id('key', j.concurrency_key)
       from (select * from removed order by id) m join howdah.job j on j.id = m.id
       left join howdah.task t on t.name = j.task;
     get diagnostics v_count = row_count;

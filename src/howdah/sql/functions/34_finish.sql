@@ -23,6 +23,7 @@ begin
         end if;
         perform howdah.lease_lost(i_job_id, i_run_id);
     end if;
+    perform howdah.free(v_run.held);
     return v_run;
 end;
 $$;
@@ -101,9 +102,9 @@ declare
     v_queue text;
     v_task  text;
 begin
-    insert into howdah.ready (queue, priority, pos, id, attempt, task)
+    insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
     select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0),
-           nextval('howdah.position_seq'), j.id, i_attempt, j.task
+           nextval('howdah.position_seq'), j.id, i_attempt, j.task, howdah.limit_id('key', j.concurrency_key)
       from howdah.job j left join howdah.task t on t.name = j.task
      where j.id = i_id
     returning queue, task into v_queue, v_task;

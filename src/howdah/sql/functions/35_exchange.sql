@@ -22,6 +22,7 @@ create or replace function howdah.accept_successes(i_outcomes jsonb, i_now times
 as $$
 declare
     v_taken bigint[];
+    v_held  jsonb;
 begin
     with given as materialized (
         select distinct on (1, 2)
@@ -38,14 +39,17 @@ begin
                                for update skip locked) x) as rows
     ), removed as (
         delete from howdah.running r where r.ctid = any ((select l.rows from locked l)::tid[])
-        returning r.id, r.run_id, r.attempt, r.started_at, r.result_ttl
+        returning r.id, r.run_id, r.attempt, r.started_at, r.result_ttl, r.held
     ), recorded as (
         insert into howdah.finished (id, state, run_id, attempt, started_at, finished_at, result, prune_at)
         select m.id, 'succeeded', m.run_id, m.attempt, m.started_at, i_now, g.result,
                howdah.prune_at(m.result_ttl, i_now)
           from removed m join given g on g.run_id = m.run_id and g.id = m.id
     )
-    select array_agg(m.run_id) into v_taken from removed m;
+    select array_agg(m.run_id), jsonb_agg(m.held) filter (where m.held is not null) into v_taken, v_held from removed m;
+    if v_held is not null then
+        perform howdah.free_all(v_held);
+    end if;
     if exists (select from howdah.notice) then
         delete from howdah.notice n where n.run_id = any (v_taken);
     end if;
@@ -65,6 +69,7 @@ declare
     v_verb constant text := i_outcome ->> 2;
 begin
     delete from howdah.running r where r.id = i_run.id;
+    perform howdah.free(i_run.held);
     if v_verb = 'failed' then
         if i_outcome ->> 3 = 'crash' then
             raise data_exception using message = 'kind crash is for the engine to find out';
@@ -172,7 +177,7 @@ begin
                coalesce(c.meta::text, 'null'), ',', coalesce(c.body::text, 'null'), ']'), ','),
            count(*)
       into list, count
-      from howdah.claim(i_num, i_worker.id, i_worker.queues, howdah.topic_pattern(i_worker.topic),
+      from howdah.claim_any(i_num, i_worker.id, i_worker.queues, howdah.topic_pattern(i_worker.topic),
                         i_worker.tasks, i_worker.patterns, i_discover, i_now) c;
 end;
 $$;
@@ -339,6 +344,7 @@ begin
          where r.worker_id = i_worker_id and r.run_id <> all (coalesce(i_held, '{}')) order by r.id for update skip locked
     loop
         delete from howdah.running r where r.id = v_run.id;
+        perform howdah.free(v_run.held);
         if not howdah.cancel_wanted(v_run, v_now) then
             perform howdah.make_ready(v_run.id, v_run.attempt - 1);
         end if;

@@ -212,6 +212,7 @@ begin
         elsif i_force then
             delete from howdah.running r where r.id = v_id returning r.* into v_run;
             if found then
+                perform howdah.free(v_run.held);
                 perform howdah.tell_lost(v_run, 'deleted by ' || session_user, v_now);
                 v_done := true;
             end if;

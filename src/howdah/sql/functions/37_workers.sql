@@ -78,11 +78,13 @@ as $$
 declare
     v_task text;
 begin
-    select b.task into v_task from howdah.blocked b order by b.task, b.id limit 1;
+    select b.task into v_task from howdah.blocked b
+     where b.kind in ('task', 'arguments') order by b.task, b.id limit 1;
     while v_task is not null loop
         return next v_task;
         select min(x.task) into v_task
-          from (select b.task from howdah.blocked b where b.task > v_task collate "C" order by b.task, b.id limit 1) x;
+          from (select b.task from howdah.blocked b
+                where b.kind in ('task', 'arguments') and b.task > v_task collate "C" order by b.task, b.id limit 1) x;
     end loop;
 end;
 $$;
@@ -114,8 +116,9 @@ begin
     ), ordered as materialized (
         select nextval('howdah.position_seq') as pos, x.id, x.attempt from (select * from removed order by id) x
     )
-    insert into howdah.ready (queue, priority, pos, id, attempt, task)
-    select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task
+    insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
+    select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task,
+           howdah.limit_id('key', j.concurrency_key)
       from ordered o join howdah.job j on j.id = o.id left join howdah.task t on t.name = j.task;
     get diagnostics v_parked = row_count;
     if v_placed + v_parked > 0 then
@@ -158,8 +161,9 @@ begin
     ), ordered as materialized (
         select nextval('howdah.position_seq') as pos, x.id, x.attempt from (select * from removed order by id) x
     )
-    insert into howdah.ready (queue, priority, pos, id, attempt, task)
-    select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task
+    insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
+    select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task,
+           howdah.limit_id('key', j.concurrency_key)
       from ordered o join howdah.job j on j.id = o.id join howdah.task t on t.name = j.task;
     get diagnostics v_count = row_count;
     return v_count;

@@ -15,6 +15,7 @@ begin
         select r.* from howdah.running r where r.worker_id = i_worker_id order by r.run_id
     loop
         delete from howdah.running r where r.id = v_run.id;
+        perform howdah.free(v_run.held);
         if i_crashed then
             perform howdah.died(v_run, i_now);
         elsif not howdah.cancel_wanted(v_run, i_now) then

@@ -25,8 +25,9 @@ begin
         select nextval('howdah.position_seq') as pos, x.id, x.attempt
           from (select * from removed order by run_at, id) x
     ), made_ready as (
-        insert into howdah.ready (queue, priority, pos, id, attempt, task)
-        select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task
+        insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
+        select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task,
+               howdah.limit_id('key', j.concurrency_key)
           from ordered o join howdah.job j on j.id = o.id left join howdah.task t on t.name = j.task
         returning queue, task
     )
@@ -281,6 +282,7 @@ begin
         ('parked', howdah.park(v_now, 10000)),
         ('adopted', howdah.adopt_known(v_now)),
         ('admitted', howdah.admit()),
+        ('folded', howdah.fold_limits(10000) + howdah.adopt_late(v_now)),
         ('passed', howdah.pass_stuck(clock_timestamp())),
         ('lifted', howdah.lift_strays()),
         ('pruned', howdah.prune(null, 10000, clock_timestamp() + interval '25 ms', false, v_now));

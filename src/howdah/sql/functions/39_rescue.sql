@@ -71,6 +71,7 @@ create or replace function howdah.time_out(i_run howdah.running, i_now timestamp
 as $$
 begin
     delete from howdah.running r where r.id = i_run.id;
+    perform howdah.free(i_run.held);
     perform howdah.fail(i_run, 'timeout', 'not finished within its timeout', null, null, false, i_now);
     perform howdah.tell_lost(i_run, 'past its timeout', i_now);
     return 1;
@@ -110,6 +111,7 @@ begin
          order by r.run_id
     loop
         delete from howdah.running r where r.id = v_run.id;
+        perform howdah.free(v_run.held);
         perform howdah.died(v_run, i_now);
         perform howdah.tell_lost(v_run, 'its worker missed its lease', i_now);      -- should it come back before the last one
         v_count := v_count + 1;

@@ -26,7 +26,7 @@ create or replace function jobs.resume_queue(i_queue text)
 as $$
 begin
     perform howdah.check_name('queue', i_queue);
-    delete from howdah.queue q where q.queue = i_queue and q.result_ttl is null and q.failure_ttl is null;
+    delete from howdah.queue q where q.queue = i_queue and q.result_ttl is null and q.failure_ttl is null and q.max_waiting is null;
     if not found then
         update howdah.queue q set paused_at = null, reason = null where q.queue = i_queue;
     end if;
@@ -38,11 +38,11 @@ $$;
 comment on function jobs.resume_queue is 'Claim jobs of a paused queue again.';
 
 
--- jobs.set_queue: how long the finished jobs of a queue are kept, those that have ended before included.
---
--- Nothing is written into them: prune looks when it matters. Each time to keep has a sweep of its own, which begins anew.
+-- jobs.set_queue: limits of a queue, and how long its finished jobs are kept.
 create or replace function jobs.set_queue(
-    i_queue text, i_result_ttl numeric default null, i_failure_ttl numeric default null)
+    i_queue text, i_result_ttl numeric default null, i_failure_ttl numeric default null,
+    i_max_running integer default null, i_rate integer default null, i_per interval default null,
+    i_max_waiting integer default null)
     returns void
     language plpgsql
     security definer
@@ -52,9 +52,36 @@ begin
     perform howdah.check_name('queue', i_queue);
     perform howdah.check_number('result_ttl', i_result_ttl, -1, 3155760000);
     perform howdah.check_number('failure_ttl', i_failure_ttl, -1, 3155760000);
-    if i_result_ttl is null and i_failure_ttl is null then
-        return;
+    perform howdah.check_number('max_waiting', i_max_waiting, -1, 1000000000);
+    perform howdah.set_limit('queue', i_queue, i_max_running, i_rate, i_per);
+    if i_result_ttl is not null or i_failure_ttl is not null then
+        perform howdah.keep_queue(i_queue, i_result_ttl, i_failure_ttl);
     end if;
+    if i_max_waiting is not null then
+        perform setval('howdah.bounds', 1);
+        insert into howdah.queue as q (queue, max_waiting) values (i_queue, nullif(i_max_waiting, -1))
+        on conflict (queue) do update set max_waiting = excluded.max_waiting;
+    end if;
+end;
+$$;
+
+comment on function jobs.set_queue is $$Set what holds for a queue; what is not given stays as it is, -1 removes a limit.
+
+i_max_running: how many slots its jobs take at once, over all workers. i_rate and i_per: how many start in any such interval.
+i_max_waiting: how many may wait before publish refuses (JB008). i_result_ttl, i_failure_ttl: seconds to keep successes (default
+7 days) and the rest (30 days), -1 for ever; for jobs that have ended before, too; a time that the job or its task names comes
+first. A limit holds from its commit on. Raises JB001 naming the field.$$;
+
+
+-- howdah.keep_queue: how long the finished jobs of a queue are kept, those that have ended before included.
+--
+-- Nothing is written into them: prune looks when it matters. Each time to keep has a sweep of its own, which begins anew.
+create or replace function howdah.keep_queue(i_queue text, i_result_ttl numeric, i_failure_ttl numeric)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
     insert into howdah.queue as q (queue, result_ttl, failure_ttl, kept_since)
     values (i_queue, i_result_ttl, i_failure_ttl, howdah.now())
     on conflict (queue) do update
@@ -71,10 +98,7 @@ begin
 end;
 $$;
 
-comment on function jobs.set_queue is $$Set how long finished jobs of a queue are kept, in seconds; what is not given stays as it is.
-
-i_result_ttl is for successes (default 7 days), i_failure_ttl for the rest (30 days); -1 keeps them for ever. It holds for jobs
-that have ended before, too. A time that the job or its task names comes first.$$;
+comment on function howdah.keep_queue is 'Set how long finished jobs of a queue are kept.';
 
 
 -- jobs.purge_queue: ready, scheduled, blocked ─► gone, for the waiting jobs of a queue; running ones go on.

@@ -27,7 +27,7 @@ begin
     return case v_job.state
         when 'running' then howdah.why_running(v_job, v_now)
         when 'scheduled' then howdah.why_scheduled(v_job, v_now)
-        when 'blocked' then howdah.why_blocked(v_job)
+        when 'blocked' then case when v_job.kind = 'limit' then howdah.why_limited(v_id, v_now) else howdah.why_blocked(v_job) end
         when 'ready' then howdah.why_ready(v_job, v_now)
         when 'succeeded' then format('It succeeded at %s and is kept %s.', date_trunc('second', v_job.complete_on),
                                      howdah.why_kept(v_id))
@@ -149,6 +149,7 @@ declare
     v_ahead  bigint;
     v_serves bigint;
     v_knows  bigint;
+    v_full   text;
     v_alive  bigint;
 begin
     select r.* into v_ready from howdah.ready r
@@ -157,6 +158,10 @@ begin
     if found then
         return format('Queue %s is paused since %s%s.', v_queue.queue, date_trunc('second', v_queue.paused_at),
             coalesce(': ' || v_queue.reason, ''));
+    end if;
+    v_full := howdah.why_full(v_ready.queue, coalesce((select j.slots from howdah.job j where j.id = i_job.id), 1), i_now);
+    if v_full is not null then
+        return format('It is ready, and waits for %s.', v_full);
     end if;
     select count(*), count(*) filter (
                where (w.queues is null or v_ready.queue = any (w.queues))

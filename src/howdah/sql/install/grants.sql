@@ -35,7 +35,7 @@ declare
         ['howdah_operator', 'jobs.logs'], ['howdah_operator', 'jobs.purge_queue'], ['howdah_operator', 'jobs.get'], ['howdah_operator', 'jobs.list'], ['howdah_operator', 'jobs.failures'],
         ['howdah_operator', 'jobs.wait'], ['howdah_operator', 'jobs.wait_for'], ['howdah_operator', 'jobs.cancel'],
         ['howdah_operator', 'jobs.retry'], ['howdah_operator', 'jobs.delete'], ['howdah_operator', 'jobs.pause_queue'],
-        ['howdah_operator', 'jobs.resume_queue'], ['howdah_operator', 'jobs.set_queue'],
+        ['howdah_operator', 'jobs.resume_queue'], ['howdah_operator', 'jobs.set_queue'], ['howdah_operator', 'jobs.set_task'], ['howdah_operator', 'jobs.set_key'],
         ['howdah_operator', 'jobs.prune'], ['howdah_operator', 'jobs.maintain']];
     v_bodies  constant text[] := array['body', 'result', 'traceback', 'error', 'reason', 'headers', 'meta'];
     v_grant   text[];

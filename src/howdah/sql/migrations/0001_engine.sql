@@ -36,6 +36,10 @@ create sequence howdah.last_chores as bigint minvalue 0 start 0;
 create sequence howdah.last_stray_check as bigint minvalue 0 start 0;
 -- 1 while there may be suspects; read at each claim, which costs a tenth of a look into the table.
 create sequence howdah.suspects as bigint minvalue 0 start 0;
+-- 1 once limits are in use, which a plain claim knows nothing of.
+create sequence howdah.controls as bigint minvalue 0 start 0;
+-- 1 once some queue has had a max_waiting.
+create sequence howdah.bounds as bigint minvalue 0 start 0;
 -- Since when the server works, as far as we saw it: what is unlogged begins anew after a crash or a promotion.
 create unlogged sequence howdah.up_since as bigint minvalue 0 start 0;
 select setval('howdah.up_since', 1);      -- not 0, which is what a crash leaves
@@ -66,7 +70,10 @@ create table howdah.job (
     result_ttl   double precision,           -- seconds to keep a success; null: the default; -1: for ever
     failure_ttl  double precision,           -- seconds to keep a failure
     headers      jsonb,
-    meta         jsonb
+    meta         jsonb,
+    concurrency_key   text collate "C",      -- jobs of one key share its slots; see functions/32_limited.sql
+    concurrency_limit integer,               -- slots of that key, unless jobs.set_key has set it; null: 1
+    slots             integer                -- slots that a run takes of each of its limits; null: 1
 );
 create unique index job_key on howdah.job (key) where key is not null;
 
@@ -79,14 +86,20 @@ create index scheduled_due on howdah.scheduled (run_at, id);
 
 create table howdah.blocked (
     id         bigint primary key,
-    kind       text not null check (kind in ('task', 'arguments', 'alone')),
+    kind       text not null check (kind in ('task', 'arguments', 'alone', 'limit')),
     task       text collate "C" not null,
     attempt    integer not null,
     pending    integer not null default 0,   -- how many others it still waits for
     reason     text,
-    blocked_at timestamptz not null
+    blocked_at timestamptz not null,
+    limit_id   bigint,                       -- kind limit: the limit it waits for, in the order of priority and pos
+    queue      text collate "C",
+    priority   smallint,
+    pos        bigint
 );
-create index blocked_task on howdah.blocked (task, id);
+create index blocked_task on howdah.blocked (task, id) where kind in ('task', 'arguments');
+create index blocked_limit on howdah.blocked (limit_id, priority desc, pos) where kind = 'limit';
+create index blocked_queue on howdah.blocked (queue) where kind = 'limit';
 
 -- Read in index order by claims; nothing is ever claimed at or below its lane's floor.
 create table howdah.ready (
@@ -96,6 +109,7 @@ create table howdah.ready (
     id       bigint not null,
     attempt  integer not null,
     task     text collate "C" not null,
+    key_limit bigint,                        -- the limit of its concurrency key
     primary key (queue, priority, pos)
 );
 -- A direct publish is found by (queue, priority, pos = id); only what came back needs this index.
@@ -108,7 +122,8 @@ create table howdah.running (
     attempt    integer not null,
     started_at timestamptz not null,
     deadline   timestamptz not null,         -- start plus timeout
-    result_ttl double precision              -- the job's own, if it has one: spares ack the look at job
+    result_ttl double precision,             -- the job's own, if it has one: spares ack the look at job
+    held       bigint[]                      -- its slots, then the limits of which it holds so many; null: of none
 );
 -- Only plain consumers' runs are looked up by these; a worker's runs pay for neither.
 create index running_plain_deadline on howdah.running (deadline) where worker_id is null;
@@ -214,8 +229,50 @@ create table howdah.queue (
     reason      text,
     result_ttl  double precision,            -- seconds to keep a success; null: the default; -1: for ever
     failure_ttl double precision,            -- seconds to keep what ended otherwise
-    kept_since  timestamptz                  -- when one of the two was last set
+    kept_since  timestamptz,                 -- when one of the two was last set
+    max_waiting integer                      -- publish refuses when so many wait; null: it never does
 );
+
+-- What may run at once, and how often something may start; see functions/32_limited.sql. (Plural, because LIMIT is a
+-- word of SQL.)
+create table howdah.limits (
+    id          bigint primary key,          -- howdah.limit_id of the next two
+    kind        text not null check (kind in ('queue', 'task', 'key')),
+    name        text collate "C" not null,
+    max_running integer,                     -- slots; null: no such limit, or a key's jobs say it
+    rate        integer,                     -- starts in any interval of `per` seconds
+    per         double precision,
+    by_hand     boolean not null default false,     -- set by somebody; a key's row else comes and goes with its jobs
+    used        integer not null default 0,  -- slots taken, less what howdah.freed says
+    opens_at    timestamptz,                 -- when its rate lets the next one start
+    adopted_at  timestamptz,                 -- when the runs that were there before it were counted; null: not yet
+    holders     text[],                      -- claims that were in flight when it was first looked at
+    looked_at   timestamptz
+) with (fillfactor = 50);
+create index limits_set on howdah.limits (kind, name) where by_hand;
+create index limits_opening on howdah.limits (opens_at) where opens_at is not null;
+
+-- Slots given back, folded into `used` by whoever claims next: so the end of a run never waits for a limit. Zero: look
+-- at this limit, something may start.
+create table howdah.freed (
+    limit_id bigint not null,
+    slots    integer not null
+);
+create index freed_limit on howdah.freed (limit_id);
+
+-- Starts of limits with a rate, for as long as they count.
+create table howdah.start (
+    limit_id bigint not null,
+    at       timestamptz not null,
+    starts   integer not null
+);
+create index start_limit on howdah.start (limit_id, at);
+
+-- Whoever makes the row of a new key holds one of these until its transaction ends, so that nobody waits for that row.
+create table howdah.birth (
+    n integer primary key
+);
+insert into howdah.birth select generate_series(0, 63);
 
 -- How far prune has come through what has ended, by kind of end and time to keep; see functions/45_prune.sql.
 create table howdah.sweep (
@@ -320,7 +377,10 @@ create type howdah.publication as (
     failure_ttl  numeric,
     backoff      numeric[],
     headers      jsonb,
-    meta         jsonb
+    meta         jsonb,
+    concurrency_key   text,
+    concurrency_limit integer,
+    slots             integer
 );
 
 -- One run just claimed, in the order of claiming.
@@ -337,6 +397,39 @@ create type howdah.claimed as (
     headers     jsonb,
     meta        jsonb,
     body        jsonb
+);
+
+-- One job that might start, while its limits are looked at; in the order in which they are to start.
+create type howdah.contender as (
+    place       text,       -- ready or blocked
+    at_row      tid,
+    id          bigint,
+    pos         bigint,
+    attempt     integer,
+    task        text,
+    queue       text,
+    priority    smallint,
+    key_limit   bigint,
+    task_limit  bigint,
+    queue_limit bigint,
+    waits_for   bigint,     -- the limit that it waited for in blocked
+    fits        boolean,    -- this worker may run it
+    slots       integer,
+    at_most     integer     -- what its own concurrency_limit says
+);
+
+-- Limits that a claim holds, one place each in every array.
+create type howdah.limit_state as (
+    ids         bigint[],
+    used        integer[],
+    max_running integer[],
+    by_hand     boolean[],
+    tokens      integer[],      -- starts that the rate has left; null: no rate
+    opens_at    timestamptz[],
+    backlog     boolean[],      -- something waits for it in blocked
+    full_up     boolean[],      -- a job found no room
+    starts      integer[],
+    verdicts    bigint[]        -- one for each job
 );
 
 comment on schema jobs is 'Public API of Howdah: functions and views.';

@@ -8,7 +8,8 @@ set lock_timeout = '10s';
 truncate
     howdah.job, howdah.scheduled, howdah.blocked, howdah.ready, howdah.running, howdah.finished, howdah.failure, howdah.log,
     howdah.expiry, howdah.notice, howdah.lane, howdah.settle, howdah.hole, howdah.queue, howdah.task, howdah.worker,
-    howdah.beat, howdah.sleeper, howdah.suspect, howdah.sweep, howdah_test.clock
+    howdah.beat, howdah.sleeper, howdah.suspect, howdah.sweep, howdah.limits,
+    howdah.freed, howdah.start, howdah_test.clock
     restart identity;
 
 insert into howdah.settle default values;
@@ -22,6 +23,8 @@ alter sequence howdah.last_discovery restart;
 alter sequence howdah.last_stray_check restart;
 alter sequence howdah.last_chores restart;
 alter sequence howdah.suspects restart;
+alter sequence howdah.controls restart;
+alter sequence howdah.bounds restart;
 alter sequence howdah.up_since restart;
 alter sequence howdah.search_scheduled restart;
 alter sequence howdah.search_expiry restart;

@@ -1,0 +1,317 @@
+-- Deciding about limits: hold them, judge, start, and write down what became of them. See functions/32_limited.sql.
+
+-- howdah.hold_limits: locks the limits of these jobs, folds in what was freed, and tells how much room each has.
+--
+-- Locks: limits by number, SKIP LOCKED. What is read after the lock is read by new statements, whose snapshots have seen
+-- what the last holder committed. A key that nobody has seen before gets its row under a lock of its own: inserting alone
+-- would wait for whoever inserts the same key and has not committed.
+create or replace function howdah.hold_limits(i_contenders howdah.contender[], i_now timestamptz)
+    returns howdah.limit_state
+    language plpgsql
+as $$
+declare
+    v_needed constant bigint[] := array(
+        select distinct x.id from unnest(i_contenders) c
+         cross join lateral unnest(array[c.key_limit, c.task_limit, c.queue_limit, c.waits_for]) x (id)
+         where x.id is not null order by x.id);
+    v_held   howdah.limit_state;
+    v_limit  howdah.limits;
+begin
+    if v_needed = '{}' then
+        return v_held;
+    end if;
+    perform howdah.bear_keys(i_contenders, v_needed);
+    with held as materialized (
+        select l.* from howdah.limits l where l.id = any (v_needed) order by l.id for update skip locked
+    ), freed as (
+        delete from howdah.freed f using held h where f.limit_id = h.id returning f.limit_id, f.slots
+    ), sums as (
+        select f.limit_id, sum(f.slots)::integer as slots from freed f group by f.limit_id
+    )
+    select array_agg(h.id order by h.id),
+           array_agg(h.used - coalesce(s.slots, 0) order by h.id), array_agg(h.max_running order by h.id),
+           array_agg(h.by_hand order by h.id), array_agg(null::integer), array_agg(h.opens_at order by h.id)
+      into v_held.ids, v_held.used, v_held.max_running, v_held.by_hand, v_held.tokens, v_held.opens_at
+      from held h left join sums s on s.limit_id = h.id;
+    for v_limit in
+        select l.* from howdah.limits l
+         where l.id = any (v_held.ids) and (l.rate is not null or (l.by_hand and l.adopted_at is null))
+    loop
+        v_held := howdah.look_into_limit(v_held, v_limit, i_now);
+    end loop;
+    v_held.backlog := array(
+        select (select true from howdah.blocked b where b.kind = 'limit' and b.limit_id = u.id limit 1) is not null
+          from unnest(v_held.ids) with ordinality u (id, n) order by u.n);
+    return v_held;
+end;
+$$;
+
+comment on function howdah.hold_limits is 'Lock limits and tell how much room they have.';
+
+
+-- howdah.bear_keys: rows for keys that have none. Locks: births, SKIP LOCKED.
+create or replace function howdah.bear_keys(i_contenders howdah.contender[], i_needed bigint[])
+    returns void
+    language plpgsql
+as $$
+declare
+    v_missing constant bigint[] := array(
+        select n from unnest(i_needed) n where not exists (select from howdah.limits l where l.id = n));
+begin
+    if v_missing = '{}' then
+        return;
+    end if;
+    with bucket as materialized (
+        select b.n from howdah.birth b
+         where b.n = any (array(select distinct (m & 63)::integer from unnest(v_missing) m)) order by b.n for update skip locked
+    ), born as (
+        select distinct on (c.key_limit) c.key_limit, j.concurrency_key, c.at_most
+          from unnest(i_contenders) c join howdah.job j on j.id = c.id
+         where c.key_limit = any (v_missing) and (c.key_limit & 63)::integer in (select b.n from bucket b)
+         order by c.key_limit
+    )
+    insert into howdah.limits (id, kind, name, max_running)
+    select b.key_limit, 'key', b.concurrency_key, b.at_most from born b on conflict (id) do nothing;
+end;
+$$;
+
+comment on function howdah.bear_keys is 'Make the rows of keys met for the first time.';
+
+
+-- howdah.look_into_limit: what a new limit, or one with a rate, needs besides its row.
+--
+-- A sliding window: what has started within the last `per` seconds counts, both ends included.
+create or replace function howdah.look_into_limit(i_held howdah.limit_state, i_limit howdah.limits, i_now timestamptz)
+    returns howdah.limit_state
+    language plpgsql
+as $$
+declare
+    v_place constant integer := array_position(i_held.ids, i_limit.id);
+begin
+    if i_limit.rate is not null then
+        i_held.tokens[v_place] := i_limit.rate - (
+            select coalesce(sum(s.starts), 0) from howdah.start s
+             where s.limit_id = i_limit.id and s.at >= i_now - make_interval(secs => i_limit.per));
+        i_held.opens_at[v_place] := null;
+    end if;
+    if i_limit.by_hand and i_limit.adopted_at is null then
+        i_held.used[v_place] := i_held.used[v_place] + coalesce(howdah.adopt_runs(i_limit, i_now), 0);
+        if not exists (select from howdah.limits l where l.id = i_limit.id and l.adopted_at is not null) then
+            i_held.tokens[v_place] := 0;        -- closed until we know what was running before it
+        end if;
+    end if;
+    return i_held;
+end;
+$$;
+
+comment on function howdah.look_into_limit is 'Count the starts of a rate, and the runs that were there before a limit.';
+
+
+-- howdah.judge: which of these jobs may start, in their order. A pure decision.
+--
+-- A verdict: 0 start; -1 stay; else the number of the limit to wait for. Once a job has to wait for a limit, those behind it
+-- wait too, however little they need: nobody is overtaken. The same for a job that comes while others wait already.
+create or replace function howdah.judge(i_contenders howdah.contender[], i_limits howdah.limit_state)
+    returns howdah.limit_state
+    language plpgsql
+    immutable
+as $$
+declare
+    -- variables of their own: assigning to an element copies the array when it lies in a row
+    v_ids      constant bigint[] := i_limits.ids;
+    v_used     integer[] := i_limits.used;
+    v_tokens   integer[] := i_limits.tokens;
+    v_full     boolean[] := array_fill(false, array[coalesce(cardinality(v_ids), 0)]);
+    v_shut     boolean[] := v_full;
+    v_starts   integer[] := array_fill(0, array[coalesce(cardinality(v_ids), 0)]);
+    v_verdicts bigint[] := '{}';
+    v_c        howdah.contender;
+    v_limit    bigint;
+    v_n        integer;
+    v_verdict  bigint;
+begin
+    foreach v_c in array i_contenders loop
+        v_verdict := case when v_c.fits then 0 else -1 end;
+        if v_verdict = 0 then
+            foreach v_limit in array array[v_c.key_limit, v_c.task_limit, v_c.queue_limit] loop
+                continue when v_limit is null;
+                v_n := array_position(v_ids, v_limit);
+                if v_n is null then         -- somebody else decides about it at this moment
+                    v_verdict := v_limit;
+                elsif v_used[v_n] + v_c.slots > (case when v_limit = v_c.key_limit and not i_limits.by_hand[v_n]
+                                                      then coalesce(v_c.at_most, 1) else i_limits.max_running[v_n] end)
+                      or v_tokens[v_n] <= 0 then
+                    v_full[v_n] := true;
+                    v_verdict := v_limit;
+                elsif v_shut[v_n] or v_full[v_n] or v_c.place = 'ready' and i_limits.backlog[v_n] then
+                    v_verdict := v_limit;
+                end if;
+                if v_verdict <> 0 then
+                    if v_n is not null then
+                        v_shut[v_n] := true;
+                    end if;
+                    v_verdict := case when v_limit = v_c.queue_limit then -1 else v_verdict end;
+                    exit;
+                end if;
+            end loop;
+        end if;
+        if v_verdict = 0 then
+            foreach v_limit in array array[v_c.key_limit, v_c.task_limit, v_c.queue_limit] loop
+                continue when v_limit is null;
+                v_n := array_position(v_ids, v_limit);
+                v_used[v_n] := v_used[v_n] + v_c.slots;
+                v_tokens[v_n] := v_tokens[v_n] - 1;
+                v_starts[v_n] := v_starts[v_n] + 1;
+            end loop;
+        elsif v_c.waits_for is not null and v_verdict < 0 then
+            v_shut[array_position(v_ids, v_c.waits_for)] := true;       -- it stays the first of them
+        end if;
+        v_verdicts := v_verdicts || v_verdict;
+    end loop;
+    i_limits.used := v_used;
+    i_limits.tokens := v_tokens;
+    i_limits.full_up := v_full;
+    i_limits.starts := v_starts;
+    i_limits.verdicts := v_verdicts;
+    return i_limits;
+end;
+$$;
+
+comment on function howdah.judge is 'Decide which jobs may start under their limits.';
+
+
+-- howdah.start_judged: ready or blocked (kind limit) ─► running for the jobs judged to start.
+create or replace function howdah.start_judged(
+    i_contenders howdah.contender[], i_limits howdah.limit_state, i_worker_id bigint, i_now timestamptz)
+    returns setof howdah.claimed
+    language plpgsql
+as $$
+begin
+    return query
+    with chosen as materialized (
+        select c.*
+          from unnest(i_contenders, i_limits.verdicts) with ordinality c (
+                   place, at_row, id, pos, attempt, task, queue, priority, key_limit, task_limit, queue_limit, waits_for, fits, slots,
+                   at_most, verdict, n)
+         where c.verdict = 0
+    ), from_ready as (
+        delete from howdah.ready r
+         where r.ctid = any ((select array_agg(c.at_row) from chosen c where c.place = 'ready')::tid[])
+    ), from_blocked as (
+        delete from howdah.blocked b
+         where b.ctid = any ((select array_agg(c.at_row) from chosen c where c.place = 'blocked')::tid[])
+    ), picked as materialized (
+        select c.n, c.id, nextval('howdah.run_seq') as run_id, c.attempt + 1 as attempt, c.task, c.queue, c.priority,
+               coalesce(j.timeout, t.timeout, 60) as timeout, coalesce(j.max_retries, t.max_retries, 3) as max_retries,
+               j.key, j.headers, j.meta, j.body, coalesce(j.result_ttl, t.result_ttl) as result_ttl,
+               case when coalesce(c.key_limit, c.task_limit, c.queue_limit) is not null
+                    then array_remove(array[c.slots::bigint, c.key_limit, c.task_limit, c.queue_limit], null) end as held
+          from chosen c
+          join howdah.job j on j.id = c.id
+          left join howdah.task t on t.name = j.task
+    ), started as (
+        insert into howdah.running (id, run_id, worker_id, attempt, started_at, deadline, result_ttl, held)
+        select p.id, p.run_id, i_worker_id, p.attempt, i_now, i_now + make_interval(secs => p.timeout), p.result_ttl, p.held
+          from picked p
+    )
+    select p.id, p.run_id, p.attempt, p.task, p.queue, p.priority, p.timeout, p.max_retries, p.key, p.headers, p.meta,
+           p.body
+      from picked p
+     order by p.n;
+end;
+$$;
+
+comment on function howdah.start_judged is 'Start the jobs that may start.';
+
+
+-- howdah.settle_limits: ready ─► blocked (kind limit) for the jobs judged to wait; writes down what the limits have left.
+--
+-- A zero in howdah.freed for a limit that has room and for which something waits still, and for one that somebody else
+-- decides about: else that job would wait for an end that was, or for none.
+create or replace function howdah.settle_limits(
+    i_contenders howdah.contender[], i_limits howdah.limit_state, i_now timestamptz)
+    returns void
+    language plpgsql
+as $$
+begin
+    if exists (select from unnest(i_limits.verdicts) v where v > 0) then
+        perform howdah.make_wait(i_contenders, i_limits, i_now);
+    end if;
+    if i_limits.ids is null then
+        return;
+    end if;
+    if exists (select from unnest(i_limits.tokens, i_limits.opens_at) u (tokens, opens_at)
+                where u.tokens is not null or u.opens_at is not null) then
+        i_limits.opens_at := howdah.note_starts(i_limits, i_now);
+    end if;
+    update howdah.limits l set used = u.used, opens_at = u.opens_at
+      from unnest(i_limits.ids, i_limits.used, i_limits.opens_at) u (id, used, opens_at)
+     where l.id = u.id and (l.used, l.opens_at) is distinct from (u.used, u.opens_at);
+    insert into howdah.freed (limit_id, slots)
+    select u.id, 0 from unnest(i_limits.ids, i_limits.full_up, i_limits.backlog) u (id, full_up, backlog)
+     where not u.full_up
+       and (u.backlog or u.id = any (i_limits.verdicts))
+       and (select true from howdah.blocked b where b.kind = 'limit' and b.limit_id = u.id limit 1);
+end;
+$$;
+
+comment on function howdah.settle_limits is 'Write down what became of limits.';
+
+
+-- howdah.make_wait: ready ─► blocked (kind limit), and from one limit to another.
+create or replace function howdah.make_wait(i_contenders howdah.contender[], i_limits howdah.limit_state, i_now timestamptz)
+    returns void
+    language plpgsql
+as $$
+begin
+    with waiting as materialized (
+        select c.*
+          from unnest(i_contenders, i_limits.verdicts) with ordinality c (
+                   place, at_row, id, pos, attempt, task, queue, priority, key_limit, task_limit, queue_limit, waits_for, fits, slots,
+                   at_most, verdict, n)
+         where c.verdict > 0
+    ), removed as (
+        delete from howdah.ready r
+         where r.ctid = any ((select array_agg(w.at_row) from waiting w where w.place = 'ready')::tid[])
+    ), moved as (
+        update howdah.blocked b set limit_id = w.verdict from waiting w
+         where w.place = 'blocked' and b.ctid = w.at_row and w.waits_for <> w.verdict
+    ), undecided as (
+        insert into howdah.freed (limit_id, slots)
+        select distinct w.verdict, 0 from waiting w where w.verdict <> all (coalesce(i_limits.ids, '{}'))
+    )
+    insert into howdah.blocked (id, kind, task, attempt, blocked_at, limit_id, queue, priority, pos)
+    select w.id, 'limit', w.task, w.attempt, i_now, w.verdict, w.queue, w.priority, w.pos from waiting w where w.place = 'ready';
+end;
+$$;
+
+comment on function howdah.make_wait is 'Have jobs wait for their limits.';
+
+
+-- howdah.note_starts: remembers what started under a rate; answers when each limit opens again, null for one that is open.
+create or replace function howdah.note_starts(i_limits howdah.limit_state, i_now timestamptz)
+    returns timestamptz[]
+    language plpgsql
+as $$
+declare
+    v_rated constant bigint[] := array(
+        select l.id from howdah.limits l where l.id = any (i_limits.ids) and l.rate is not null);
+begin
+    insert into howdah.start (limit_id, at, starts)
+    select u.id, i_now, u.starts from unnest(i_limits.ids, i_limits.starts) u (id, starts)
+     where u.id = any (v_rated) and u.starts > 0;
+    delete from howdah.start s using howdah.limits l
+     where s.limit_id = any (v_rated) and l.id = s.limit_id and s.at < i_now - make_interval(secs => l.per);
+    return array(
+        select case when u.tokens > 0 then null
+                    when l.rate is null or l.adopted_at is null then case when u.tokens is not null then i_now end
+                    -- the oldest start that counts still counts at the end of its interval
+                    else (select min(s.at) from howdah.start s where s.limit_id = l.id
+                             and s.at >= i_now - make_interval(secs => l.per))
+                         + make_interval(secs => l.per) + interval '1 microsecond' end
+          from unnest(i_limits.ids, i_limits.tokens) with ordinality u (id, tokens, n) join howdah.limits l on l.id = u.id
+         order by u.n);
+end;
+$$;
+
+comment on function howdah.note_starts is 'Remember starts under a rate.';

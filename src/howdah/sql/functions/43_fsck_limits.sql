@@ -1,0 +1,38 @@
+-- fsck, for limits: what is counted is what is held, and nothing waits for nothing.
+create or replace function howdah.fsck_limits()
+    returns table (violation text, job_id bigint, detail text)
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+    with held as materialized (
+        select h.limit_id, sum(r.held[1]) as slots
+          from howdah.running r cross join lateral unnest(r.held[2:]) h (limit_id)
+         where r.held is not null group by h.limit_id
+    ), freed as materialized (
+        select f.limit_id, sum(f.slots) as slots from howdah.freed f group by f.limit_id
+    ), state as materialized (
+        select l.*, l.used - coalesce(f.slots, 0) as counted, f.limit_id is not null as hinted, coalesce(h.slots, 0) as held
+          from howdah.limits l left join freed f on f.limit_id = l.id left join held h on h.limit_id = l.id
+    )
+    select 'slots counted wrong', null::bigint, format('%s %s: %s counted, %s held', s.kind, s.name, s.counted, s.held)
+      from state s where s.counted <> s.held
+    union all
+    select 'slots held of a limit that is gone', null, h.limit_id::text from held h
+     where not exists (select from howdah.limits l where l.id = h.limit_id)
+    union all
+    select 'waits for a limit that nothing will open', b.id, coalesce(s.kind || ' ' || s.name, b.limit_id::text)
+      from howdah.blocked b join howdah.job j on j.id = b.id left join state s on s.id = b.limit_id
+     where b.kind = 'limit' and coalesce(s.held, 0) = 0 and s.opens_at is null
+       and not exists (select from freed f where f.limit_id = b.limit_id)
+       and coalesce(j.slots, 1) <= case when s.id is null then 1000000
+                                        when s.kind = 'key' and not s.by_hand then coalesce(j.concurrency_limit, 1)
+                                        else coalesce(s.max_running, 1000000) end
+    union all
+    select 'waits for no limit', b.id, null from howdah.blocked b where b.kind = 'limit' and b.limit_id is null
+    union all
+    select 'ready under another key', r.id, j.concurrency_key from howdah.ready r join howdah.job j on j.id = r.id
+     where r.key_limit is distinct from howdah.limit_id('key', j.concurrency_key);
+$$;
+
+comment on function howdah.fsck_limits is 'Violations among limits.';

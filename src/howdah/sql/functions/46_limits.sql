@@ -1,0 +1,394 @@
+-- Limits: setting them, giving slots back, folding and forgetting. How claims keep them: functions/32_limited.sql.
+
+-- howdah.set_limit: what jobs.set_queue, set_task and set_key share; null leaves as it is, -1 removes.
+--
+-- Locks: the limit's row, which waits for a claim that decides about it. Every claim that begins after this commits keeps it.
+-- Claims under way may not have seen it: the first decision waits for their end, and counts what was running before.
+create or replace function howdah.set_limit(
+    i_kind text, i_name text, i_max_running integer, i_rate integer, i_per interval)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id  constant bigint := howdah.limit_id(i_kind, i_name);
+    v_per constant double precision := extract(epoch from i_per);
+begin
+    perform howdah.check_limit(i_max_running, i_rate, i_per);
+    if i_max_running is null and i_rate is null then
+        return;
+    end if;
+    perform setval('howdah.controls', 1);
+    insert into howdah.limits as l (id, kind, name, max_running, rate, per, by_hand, adopted_at)
+    values (v_id, i_kind, i_name, nullif(i_max_running, -1), nullif(i_rate, -1), case when i_rate > 0 then v_per end, true,
+            case when i_kind = 'key' then howdah.now() end)
+    on conflict (id) do update
+       set max_running = case when i_max_running is null and l.by_hand then l.max_running else excluded.max_running end,
+           rate = case when i_rate is null then l.rate else excluded.rate end,
+           per = case when i_rate is null then l.per else excluded.per end,
+           opens_at = null,
+           -- while it is no limit, nobody counts what starts
+           adopted_at = case when i_kind = 'key' then howdah.now()
+                             when l.max_running is not null or l.rate is not null then l.adopted_at end,
+           holders = null, looked_at = null, by_hand = true;
+    -- a key that nobody limits any more is again what its jobs say
+    update howdah.limits l set by_hand = false
+     where l.id = v_id and l.kind = 'key' and l.max_running is null and l.rate is null;
+    insert into howdah.freed (limit_id, slots) values (v_id, 0);
+    perform howdah.be_in_flight();
+    perform howdah.ring(case when i_kind = 'queue' then array[i_name] end, null, 1000);
+end;
+$$;
+
+comment on function howdah.set_limit is 'Set or remove a limit.';
+
+
+-- howdah.check_limit: what a limit may be.
+create or replace function howdah.check_limit(i_max_running integer, i_rate integer, i_per interval)
+    returns void
+    language plpgsql
+    immutable
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if i_max_running < -1 or i_max_running > 1000000 then
+        perform howdah.refuse('max_running', format('%s is out of range', i_max_running), 'Give 0 to 1000000 slots, or -1 for no limit.');
+    elsif i_rate < -1 or i_rate = 0 or i_rate > 1000000 then
+        perform howdah.refuse('rate', format('%s is out of range', i_rate), 'Give 1 to 1000000 starts, or -1 for no limit.');
+    elsif i_rate > 0 and i_per is null then
+        perform howdah.refuse('per', 'is missing', 'Say in which interval so many may start: 1 min.');
+    elsif i_per is not null and coalesce(i_rate, -1) = -1 then
+        perform howdah.refuse('rate', 'is missing', 'Say how many may start in that interval.');
+    elsif i_per is not null and not extract(epoch from i_per) between 0.001 and 31557600 then
+        perform howdah.refuse('per', format('%s is out of range', i_per), 'Give an interval from a millisecond to a year.');
+    end if;
+end;
+$$;
+
+comment on function howdah.check_limit is 'Refuse what no limit can be.';
+
+
+-- jobs.set_task: limits of a task, over all workers and queues.
+create or replace function jobs.set_task(
+    i_task text, i_max_running integer default null, i_rate integer default null, i_per interval default null)
+    returns void
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform howdah.check_name('task', i_task);
+    perform howdah.set_limit('task', i_task, i_max_running, i_rate, i_per);
+end;
+$$;
+
+comment on function jobs.set_task is $$Limit a task: how many of its jobs run at once, and how many start in an interval.
+
+What is not given stays as it is; -1 removes it. Holds from its commit on, over all workers. Raises JB001 naming the field.$$;
+
+
+-- jobs.set_key: limits of one concurrency key.
+create or replace function jobs.set_key(
+    i_concurrency_key text, i_max_running integer default null, i_rate integer default null, i_per interval default null)
+    returns void
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform howdah.check_concurrency(i_concurrency_key, null, null);
+    if i_concurrency_key is null then
+        perform howdah.refuse('concurrency_key', 'is missing', 'Give the key that jobs name.');
+    end if;
+    perform howdah.set_limit('key', i_concurrency_key, i_max_running, i_rate, i_per);
+end;
+$$;
+
+comment on function jobs.set_key is $$Limit a concurrency key: what is set here counts instead of what its jobs say.
+
+What is not given stays as it is; -1 removes it. Raises JB001 naming the field.$$;
+
+
+-- howdah.check_concurrency: the options of a job that name a key.
+create or replace function howdah.check_concurrency(i_key text, i_limit integer, i_slots integer)
+    returns void
+    language plpgsql
+    immutable
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if char_length(i_key) not between 1 and 200 then
+        perform howdah.refuse('concurrency_key', format('has %s characters', char_length(i_key)), 'Use 1 to 200 characters; hash longer keys.');
+    elsif i_key ~ '[\u0001-\u001f\u007f-\u009f]' then
+        perform howdah.refuse('concurrency_key', 'contains a control character', 'Use printable characters.');
+    elsif i_limit is not null and i_key is null then
+        perform howdah.refuse('concurrency_limit', 'is given without concurrency_key', 'Name the key whose jobs share it.');
+    end if;
+    perform howdah.check_number('concurrency_limit', i_limit, 1, 1000000);
+    perform howdah.check_number('slots', i_slots, 1, 1000000);
+end;
+$$;
+
+comment on function howdah.check_concurrency is 'Refuse concurrency options out of range.';
+
+
+-- howdah.free: gives back what a run held. Waits for nobody.
+create or replace function howdah.free(i_held bigint[])
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if i_held is null then
+        return;
+    end if;
+    insert into howdah.freed (limit_id, slots) select h, i_held[1] from unnest(i_held[2:]) h;
+    perform howdah.be_in_flight();
+    perform howdah.ring(null, null, 1);
+end;
+$$;
+
+comment on function howdah.free is 'Give back the slots of a run.';
+
+
+-- howdah.free_all: the same for a batch; i_held is a JSON array of what each run held.
+create or replace function howdah.free_all(i_held jsonb)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into howdah.freed (limit_id, slots)
+    select h.limit_id::bigint, sum((r.held ->> 0)::integer)
+      from jsonb_array_elements(i_held) r (held)
+     cross join lateral jsonb_array_elements_text(r.held) with ordinality h (limit_id, n)
+     where h.n > 1
+     group by h.limit_id;
+end;
+$$;
+
+comment on function howdah.free_all is 'Give back the slots of many runs.';
+
+
+-- howdah.claims_in_flight: transactions that have begun to claim. Reading the register howdah.controls, which each claim does
+-- first, holds a lock on it until the transaction ends.
+create or replace function howdah.claims_in_flight()
+    returns text[]
+    language sql
+    volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(array_agg(distinct l.virtualtransaction), '{}')
+      from pg_locks l
+     where l.locktype = 'relation'
+       and l.database = (select d.oid from pg_database d where d.datname = current_database())
+       and l.relation = 'howdah.controls'::regclass
+       and l.pid is distinct from pg_backend_pid();
+$$;
+
+comment on function howdah.claims_in_flight is 'Virtual transactions that may have claimed something not yet committed.';
+
+
+-- howdah.adopt_runs: counts the runs that were there before a limit; answers their slots, null when it is too early.
+--
+-- Waits, without blocking anybody, for claims that were in flight when the limit was first looked at: a second at most, because
+-- a consumer may leave its transaction open; what that one brings is counted by adopt_late.
+-- Locks: the runs, SKIP LOCKED: whoever holds one is about to end it.
+create or replace function howdah.adopt_runs(i_limit howdah.limits, i_now timestamptz)
+    returns integer
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_in_flight constant text[] := howdah.claims_in_flight();
+    v_moment    constant timestamptz := clock_timestamp();
+begin
+    if i_limit.looked_at is null then
+        update howdah.limits l set holders = v_in_flight, looked_at = v_moment where l.id = i_limit.id;
+        i_limit.holders := v_in_flight;
+        i_limit.looked_at := v_moment;
+    end if;
+    if i_limit.holders && v_in_flight and v_moment - i_limit.looked_at between interval '0' and interval '1 s' then
+        return null;
+    end if;
+    update howdah.limits l set adopted_at = v_moment, holders = null where l.id = i_limit.id;
+    return howdah.adopt_running(i_limit);
+end;
+$$;
+
+comment on function howdah.adopt_runs is 'Count the runs that were there before a limit.';
+
+
+-- howdah.adopt_running: has runs of a limit's queue or task hold it that do not yet; answers their slots.
+create or replace function howdah.adopt_running(i_limit howdah.limits)
+    returns integer
+    language sql
+    set search_path = pg_catalog, pg_temp
+as $$
+    with mine as materialized (
+        select r.ctid as at_row, coalesce(j.slots, 1) as slots
+          from howdah.running r join howdah.job j on j.id = r.id left join howdah.task t on t.name = j.task
+         where case i_limit.kind when 'task' then j.task = i_limit.name
+                                 when 'queue' then coalesce(j.queue, t.queue, 'default') = i_limit.name else false end
+           and (r.held is null or i_limit.id <> all (r.held[2:]))
+           for update of r skip locked
+    ), adopted as (
+        update howdah.running r
+           set held = case when r.held is null then array[m.slots::bigint, i_limit.id] else r.held || i_limit.id end
+          from mine m where r.ctid = m.at_row
+        returning m.slots
+    )
+    select coalesce(sum(a.slots), 0)::integer from adopted a;
+$$;
+
+comment on function howdah.adopt_running is 'Have runs hold a limit that came after them.';
+
+
+-- howdah.fold_limits: a chore: folds what was freed of limits for which nothing waits, and forgets keys that nobody uses.
+--
+-- Only where nothing waits, because a zero that is folded wakes nobody. Locks: limits, SKIP LOCKED.
+create or replace function howdah.fold_limits(i_limit integer)
+    returns bigint
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_count bigint;
+begin
+    if not exists (select from howdah.freed) then
+        return 0;
+    end if;
+    with hinted as materialized (
+        select x.limit_id
+          from (select distinct f.limit_id from (select y.limit_id from howdah.freed y limit i_limit) f) x
+         where (select true from howdah.blocked b where b.kind = 'limit' and b.limit_id = x.limit_id limit 1) is null
+    ), held as materialized (
+        select l.id, l.kind, l.by_hand, l.used from howdah.limits l
+         where l.id in (select h.limit_id from hinted h) order by l.id for update skip locked
+    ), freed as (
+        delete from howdah.freed f
+         where f.limit_id in (select h.id from held h)
+            or f.limit_id in (select h.limit_id from hinted h where not exists (select from howdah.limits l where l.id = h.limit_id))
+        returning f.limit_id, f.slots
+    ), left_over as materialized (
+        select h.id, h.kind = 'key' and not h.by_hand and h.used <= s.slots as idle, h.used - s.slots as used, s.slots
+          from held h join (select f.limit_id, sum(f.slots)::integer as slots from freed f group by f.limit_id) s on s.limit_id = h.id
+    ), forgotten as (
+        delete from howdah.limits l using left_over o where l.id = o.id and o.idle
+    ), kept as (
+        update howdah.limits l set used = o.used from left_over o where l.id = o.id and not o.idle and o.slots <> 0
+    )
+    select count(*) into v_count from freed;
+    return v_count;
+end;
+$$;
+
+comment on function howdah.fold_limits is 'Fold what was freed, forget keys that nobody uses.';
+
+
+-- howdah.adopt_late: runs that were claimed before a limit and committed long after it was set.
+create or replace function howdah.adopt_late(i_now timestamptz)
+    returns bigint
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_limit howdah.limits;
+    v_slots integer;
+    v_count bigint := 0;
+begin
+    for v_limit in
+        select l.* from howdah.limits l
+         where l.by_hand and l.adopted_at > i_now - interval '10 min' order by l.id for update skip locked
+    loop
+        v_slots := howdah.adopt_running(v_limit);
+        if v_slots > 0 then
+            update howdah.limits l set used = l.used + v_slots where l.id = v_limit.id;
+            v_count := v_count + v_slots;
+        end if;
+    end loop;
+    return v_count;
+end;
+$$;
+
+comment on function howdah.adopt_late is 'Count runs that were committed late.';
+
+
+-- howdah.check_room: refuses a publish into a full queue: JB008.
+--
+-- Counts what is committed, and what the caller itself has published: publishers do not wait for each other, so those that are
+-- in flight at once may together pass the bound by what they bring.
+create or replace function howdah.check_room(i_queue text, i_jobs bigint)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_most    constant integer := (select q.max_waiting from howdah.queue q where q.queue = i_queue);
+    v_waiting bigint;
+begin
+    if v_most is null then
+        return;
+    end if;
+    v_waiting := howdah.waiting_in(i_queue, v_most);
+    if v_waiting + i_jobs > v_most then
+        perform howdah.queue_full(i_queue, v_most, howdah.room_after(i_queue, v_most));
+    end if;
+end;
+$$;
+
+comment on function howdah.check_room is 'Refuse a publish into a full queue.';
+
+
+-- howdah.waiting_in: how many jobs of a queue are ready or wait for a limit; counts to i_most only.
+create or replace function howdah.waiting_in(i_queue text, i_most bigint)
+    returns bigint
+    language sql
+    volatile
+    set search_path = pg_catalog, pg_temp
+    set enable_bitmapscan = off
+as $$
+    select count(*)
+      from (select from (
+                select from howdah.lane l
+                 cross join lateral (
+                       select from howdah.ready r
+                        where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor limit i_most) x
+                 where l.queue = i_queue
+                union all
+                select from howdah.ready r
+                 where r.queue = i_queue
+                   and not exists (select from howdah.lane l where l.queue = r.queue and l.priority = r.priority)
+                union all
+                select from howdah.blocked b where b.kind = 'limit' and b.queue = i_queue) w
+             limit i_most) counted;
+$$;
+
+comment on function howdah.waiting_in is 'How many jobs of a queue wait.';
+
+
+-- howdah.room_after: seconds until a full queue may have room, from the age of its oldest job: by Little's law jobs leave a
+-- queue of L jobs, the oldest of which has waited W, every W / L seconds. (J. D. C. Little, Operations Research 9, 1961.)
+create or replace function howdah.room_after(i_queue text, i_most integer)
+    returns numeric
+    language sql
+    volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+    select round(least(greatest(extract(epoch from howdah.now() - min(j.created_at)) / i_most, 0.1), 60), 1)
+      from (select head.id
+              from howdah.lane l
+             cross join lateral (
+                   select r.id from howdah.ready r
+                    where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor
+                    order by r.queue, r.priority, r.pos limit 1) head
+             where l.queue = i_queue
+            union all
+            select first.id from (
+                select r.id from howdah.ready r
+                 where r.queue = i_queue and not exists (select from howdah.lane l where l.queue = i_queue)
+                 order by r.queue, r.priority, r.pos limit 1) first) oldest
+      join howdah.job j on j.id = oldest.id;
+$$;
+
+comment on function howdah.room_after is 'Seconds until a full queue may have room.';
