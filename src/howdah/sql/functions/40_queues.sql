@@ -26,7 +26,8 @@ create or replace function jobs.resume_queue(i_queue text)
 as $$
 begin
     perform howdah.check_name('queue', i_queue);
-    delete from howdah.queue q where q.queue = i_queue and q.result_ttl is null and q.failure_ttl is null;
+    delete from howdah.queue q where q.queue = i_queue and q.result_ttl is null and q.failure_ttl is null
+       and q.ageing is null;
     if not found then
         update howdah.queue q set paused_at = null, reason = null where q.queue = i_queue;
     end if;
@@ -38,11 +39,31 @@ $$;
 comment on function jobs.resume_queue is 'Claim jobs of a paused queue again.';
 
 
+-- howdah.set_ageing: when a queue's jobs go before higher priorities.
+create or replace function howdah.set_ageing(i_queue text, i_ageing numeric)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform howdah.check_number('ageing', i_ageing, -1, 3155760000);
+    if i_ageing is null then
+        return;
+    end if;
+    perform howdah.use_controls();
+    insert into howdah.queue as q (queue, ageing) values (i_queue, case when i_ageing >= 0 then i_ageing end)
+    on conflict (queue) do update set ageing = excluded.ageing;
+end;
+$$;
+
+comment on function howdah.set_ageing is 'Set when jobs of a queue go before higher priorities.';
+
+
 -- jobs.set_queue: how long the finished jobs of a queue are kept, those that have ended before included.
 --
 -- Nothing is written into them: prune looks when it matters. Each time to keep has a sweep of its own, which begins anew.
 create or replace function jobs.set_queue(
-    i_queue text, i_result_ttl numeric default null, i_failure_ttl numeric default null)
+    i_queue text, i_result_ttl numeric default null, i_failure_ttl numeric default null, i_ageing numeric default null)
     returns void
     language plpgsql
     security definer
@@ -52,6 +73,7 @@ begin
     perform howdah.check_name('queue', i_queue);
     perform howdah.check_number('result_ttl', i_result_ttl, -1, 3155760000);
     perform howdah.check_number('failure_ttl', i_failure_ttl, -1, 3155760000);
+    perform howdah.set_ageing(i_queue, i_ageing);
     if i_result_ttl is null and i_failure_ttl is null then
         return;
     end if;
@@ -71,7 +93,9 @@ begin
 end;
 $$;
 
-comment on function jobs.set_queue is $$Set how long finished jobs of a queue are kept, in seconds; what is not given stays as it is.
+comment on function jobs.set_queue is $$Set what holds for a queue, in seconds; what is not given stays as it is.
+
+i_ageing: a job that has waited so long goes before every higher priority; -1: never, as at first.
 
 i_result_ttl is for successes (default 7 days), i_failure_ttl for the rest (30 days); -1 keeps them for ever. It holds for jobs
 that have ended before, too. A time that the job or its task names comes first.$$;

@@ -36,6 +36,10 @@ create sequence howdah.last_chores as bigint minvalue 0 start 0;
 create sequence howdah.last_stray_check as bigint minvalue 0 start 0;
 -- 1 while there may be suspects; read at each claim, which costs a tenth of a look into the table.
 create sequence howdah.suspects as bigint minvalue 0 start 0;
+-- 1 once there has been anything that claims must heed beside priorities: tenants, labels, ageing; see functions/12_lanes.sql.
+create sequence howdah.controls as bigint minvalue 0 start 0;
+-- Whose turn it is, where claims go round lanes.
+create sequence howdah.turn as bigint minvalue 0 start 0;
 -- Since when the server works, as far as we saw it: what is unlogged begins anew after a crash or a promotion.
 create unlogged sequence howdah.up_since as bigint minvalue 0 start 0;
 select setval('howdah.up_since', 1);      -- not 0, which is what a crash leaves
@@ -66,7 +70,9 @@ create table howdah.job (
     result_ttl   double precision,           -- seconds to keep a success; null: the default; -1: for ever
     failure_ttl  double precision,           -- seconds to keep a failure
     headers      jsonb,
-    meta         jsonb
+    meta         jsonb,
+    tenant       text collate "C",           -- whose job it is: claims go round the tenants of a queue
+    requires     text[] collate "C"          -- labels that a worker must have; null: as the task says
 );
 create unique index job_key on howdah.job (key) where key is not null;
 
@@ -90,7 +96,7 @@ create index blocked_task on howdah.blocked (task, id);
 
 -- Read in index order by claims; nothing is ever claimed at or below its lane's floor.
 create table howdah.ready (
-    queue    text collate "C" not null,
+    queue    text collate "C" not null,      -- the lane: queue, tenant and labels, see functions/12_lanes.sql
     priority smallint not null,
     pos      bigint not null,                -- order of becoming ready; a direct publish has pos = id
     id       bigint not null,
@@ -179,12 +185,15 @@ create table howdah.notice (
 create index notice_job on howdah.notice (id);
 create index notice_worker on howdah.notice (worker_id);
 
--- The claim cursor. A lane is a queue and a priority; nothing at or below its floor is left to take.
+-- The claim cursor. A lane is a queue (of a tenant, for labels) and a priority; nothing at or below its floor is left to take.
 create table howdah.lane (
     queue    text collate "C" not null,
     priority smallint not null,
     floor    bigint not null default 0,
     moved_at timestamptz not null,
+    base     text collate "C" not null generated always as (split_part(split_part(queue, '+', 1), '/', 1)) stored,
+    tenant   text collate "C" generated always as (nullif(split_part(split_part(queue, '+', 1), '/', 2), '')) stored,
+    labels   text[] collate "C" generated always as (string_to_array(nullif(split_part(queue, '+', 2), ''), ',')) stored,
     primary key (queue, priority)
 ) with (fillfactor = 50);
 
@@ -214,7 +223,8 @@ create table howdah.queue (
     reason      text,
     result_ttl  double precision,            -- seconds to keep a success; null: the default; -1: for ever
     failure_ttl double precision,            -- seconds to keep what ended otherwise
-    kept_since  timestamptz                  -- when one of the two was last set
+    kept_since  timestamptz,                 -- when one of the two was last set
+    ageing      double precision             -- seconds after which a job goes before all others; null: never
 );
 
 -- How far prune has come through what has ended, by kind of end and time to keep; see functions/45_prune.sql.
@@ -240,7 +250,8 @@ create table howdah.task (
     failure_ttl   double precision,
     signature     text,
     registered_at timestamptz not null,
-    changed_at    timestamptz not null
+    changed_at    timestamptz not null,
+    requires      text[] collate "C"         -- labels that a worker must have
 );
 
 create table howdah.worker (
@@ -257,7 +268,8 @@ create table howdah.worker (
     lease      double precision not null,    -- seconds after its last beat until it counts as dead
     started_at timestamptz not null,
     tied       boolean not null default false,   -- a session of its own holds a lock for as long as it lives
-    missing_since timestamptz                -- nobody held that lock when somebody looked
+    missing_since timestamptz,               -- nobody held that lock when somebody looked
+    labels     text[] collate "C" not null default '{}'  -- what it has: jobs may require it
 );
 
 -- Apart from worker, because it is updated every second and read by nobody on the hot path.
@@ -320,7 +332,33 @@ create type howdah.publication as (
     failure_ttl  numeric,
     backoff      numeric[],
     headers      jsonb,
-    meta         jsonb
+    meta         jsonb,
+    at_front     boolean,
+    tenant       text,
+    requires     text[]
+);
+
+-- One job locked to be started; see functions/32_candidates.sql.
+create type howdah.candidate as (
+    row      tid,
+    id       bigint,
+    pos      bigint,
+    attempt  integer,
+    queue    text,
+    lane     text,
+    priority smallint,
+    task     text
+);
+
+-- One lane to take from; `lanes` is how many lanes its level has.
+create type howdah.open_lane as (
+    lane     text,
+    queue    text,
+    priority smallint,
+    after    bigint,
+    until    bigint,
+    level    integer,
+    lanes    integer
 );
 
 -- One run just claimed, in the order of claiming.
