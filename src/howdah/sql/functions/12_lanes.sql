@@ -68,15 +68,17 @@ create or replace function howdah.controlled(i_queues text[] default null)
 comment on function howdah.controlled is 'Whether claims have more to heed than priorities.';
 
 
--- howdah.use_controls: from now on claims heed tenants, labels, ageing and limits.
-create or replace function howdah.use_controls()
+-- howdah.use_controls: from now on claims heed ageing and limits; with i_turns tenants and labels, too.
+create or replace function howdah.use_controls(i_turns boolean default false)
     returns void
     language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_level constant bigint := case when i_turns then 2 else 1 end;
 begin
-    if coalesce(pg_sequence_last_value('howdah.controls'::regclass), 0) = 0 then
-        perform setval('howdah.controls', 1);
+    if coalesce(pg_sequence_last_value('howdah.controls'::regclass), 0) < v_level then
+        perform setval('howdah.controls', v_level);
     end if;
 end;
 $$;

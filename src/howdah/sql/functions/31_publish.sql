@@ -32,7 +32,7 @@ begin
     v_expires_at := v_now + howdah.seconds(coalesce(i_like.ttl::double precision, v_task.ttl));
 
     if i_like.tenant is not null or v_requires <> '{}' then
-        perform howdah.use_controls();
+        perform howdah.use_controls(true);
     end if;
     v_ids := array(select nextval('howdah.position_seq') from unnest(i_bodies));
     insert into howdah.job (id, queue, task, body, priority, max_retries, timeout, backoff, created_at,
@@ -134,7 +134,7 @@ begin
       into v_ids, v_keys, v_states, v_soon, v_given, v_controlled
       from inserted i;
 
-    perform howdah.use_controls() where v_controlled;
+    perform howdah.use_controls(true) where v_controlled;
     if v_soon then
         perform howdah.ring_for(v_ids);
     end if;

@@ -51,7 +51,7 @@ begin
             v_task.ttl, v_task.result_ttl, v_task.failure_ttl);
         perform howdah.check_labels('requires', v_task.requires);
         if v_task.requires <> '{}' then
-            perform howdah.use_controls();
+            perform howdah.use_controls(true);
         end if;
         insert into howdah.task as t (name, queue, timeout, max_retries, priority, backoff, ttl, result_ttl,
                                       failure_ttl, signature, registered_at, changed_at, requires)

@@ -36,7 +36,7 @@ create sequence howdah.last_chores as bigint minvalue 0 start 0;
 create sequence howdah.last_stray_check as bigint minvalue 0 start 0;
 -- 1 while there may be suspects; read at each claim, which costs a tenth of a look into the table.
 create sequence howdah.suspects as bigint minvalue 0 start 0;
--- 1 once there has been anything that claims must heed beside priorities: tenants, labels, ageing; see functions/12_lanes.sql.
+-- 0 as long as claims need heed priorities only; 1: ageing or limits; 2: tenants or labels, too. See functions/12_lanes.sql.
 create sequence howdah.controls as bigint minvalue 0 start 0;
 -- Whose turn it is, where claims go round lanes.
 create sequence howdah.turn as bigint minvalue 0 start 0;
