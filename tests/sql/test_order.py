@@ -1,8 +1,7 @@
-"""What is claimed next where there is more to heed than priorities: order, shares, tenants, labels, ageing."""
+"""What is claimed next where more counts than priorities: order, shares, tenants, labels, ageing."""
 
 from __future__ import annotations
 
-import datetime
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
 def keys(session: Session, num: int = 10, **options: object) -> list[str]:
     """Claim as a plain consumer; return the keys in the order of claiming."""
     named = "".join(f", i_{name} => %s" for name in options)
-    return [row["key"] for row in session.rows(f"select key from jobs.consume(%s{named})", num, *options.values())]
+    return [
+        row["key"] for row in session.rows(f"select key from jobs.consume(%s{named})", num, *options.values())
+    ]
 
 
 def claimed(session: Session, worker: int, num: int, shares: list[int] | None = None) -> list[str]:
@@ -132,16 +133,18 @@ def test_only_what_has_aged_goes_first_oldest_first(sql: Session, clock: Clock) 
     assert keys(sql) == ["a", "b", "d", "c"]
 
 
-def test_ageing_bounds_the_wait_under_an_endless_flood_of_higher_priorities(sql: Session, clock: Clock) -> None:
+def test_ageing_bounds_the_wait_under_an_endless_flood_of_higher_priorities(
+    sql: Session, clock: Clock
+) -> None:
     sql.execute("select jobs.set_queue('default', i_ageing => 30)")
     publish(sql, key="patient", priority=-32768)
-    for second in range(40):
+    waited = 0
+    while "patient" not in keys(sql, 5):
         crowd(sql, 10, priority=9)
-        if "patient" in keys(sql, 5):
-            break
         clock.advance(1)
+        waited += 1
 
-    assert second in (30, 31)
+    assert waited == 30
 
 
 def test_ageing_can_be_taken_back(sql: Session, clock: Clock) -> None:
@@ -167,8 +170,7 @@ def test_one_job_of_a_tenant_starts_in_the_next_batch_before_the_rest_of_another
 def test_tenants_take_turns_in_every_batch_and_over_batches_of_one(sql: Session) -> None:
     for tenant in ("a", "b", "c", "d"):
         crowd(sql, 400, tenant=tenant)
-    of = "select split_part(x.lane, '/', 2) as tenant from (select howdah.lane_of(j.queue, j.tenant, null) as lane" \
-         " from jobs.consume(%s) c join howdah.job j on j.id = c.id) x"  # fmt: skip
+    of = "select j.tenant from jobs.consume(%s) c join howdah.job j on j.id = c.id"
 
     assert Counter(row["tenant"] for row in sql.rows(of, 40)) == dict.fromkeys("abcd", 10)
     ones = Counter(sql.value(of, 1) for _ in range(200))
@@ -238,7 +240,9 @@ def test_a_tenant_s_name_is_checked(sql: Session) -> None:
 
 def test_a_job_is_claimed_only_by_a_worker_that_has_all_its_labels(sql: Session) -> None:
     job = publish(sql, "a", requires=["zone=a", "gpu"])
-    bare, half, full = (start_worker(sql, "a", labels=have) for have in (None, ["gpu"], ["gpu", "zone=a", "ssd"]))
+    bare, half, full = (
+        start_worker(sql, "a", labels=have) for have in (None, ["gpu"], ["gpu", "zone=a", "ssd"])
+    )
 
     assert [len(claimed(sql, worker, 5)) for worker in (bare, half)] == [0, 0]
     assert state(sql, job) == "ready"
@@ -264,27 +268,38 @@ def test_a_plain_consumer_takes_what_requires_labels_when_it_names_them(sql: Ses
     assert keys(sql, labels=["gpu"]) == ["gpu"]
 
 
-def test_a_hundred_thousand_jobs_that_nobody_can_run_do_not_slow_the_others(sql: Session) -> None:
+def test_jobs_that_nobody_can_run_are_not_walked_over_by_the_others(sql: Session) -> None:
     crowd(sql, 20_000, requires=["gpu"])
     settle(sql)
     publish(sql, key="plain")
-    before = sql.value("select idx_tup_read from pg_stat_xact_all_tables t, pg_stat_all_indexes i"
-                       " where t.relname = 'ready' and i.indexrelname = 'ready_pkey' limit 1")  # fmt: skip
+    sql.begin()
+    read = "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relname = 'ready'"
 
-    assert before is not None
-    assert keys(sql) == ["plain"]
+    before = sql.value(read) or 0
+    taken = keys(sql)
+
+    assert taken == ["plain"]
+    assert sql.value(read) - before < 50
+    sql.rollback()
 
 
 def test_why_names_the_missing_label(sql: Session) -> None:
     job = publish(sql, "a", requires=["gpu", "zone=a"])
     start_worker(sql, "a", labels=["gpu"])
 
-    assert "zone=a" in sql.value("select jobs.why(%s)", job)
+    why = sql.value("select jobs.why(%s)", job)
+
+    assert why == (
+        "It is ready, but it requires gpu and zone=a,"
+        " and of the workers that serve queue default and know task a none has zone=a."
+    )
 
 
 def test_labels_are_checked(sql: Session) -> None:
     assert refused(sql, "JB001", "select jobs.publish('a', i_requires => '{a+b}')").column_name == "requires"
-    assert refused(sql, "JB001", "select jobs.worker_started('w', i_labels => '{\"\"}')").column_name == "labels"
+    assert (
+        refused(sql, "JB001", "select jobs.worker_started('w', i_labels => '{\"\"}')").column_name == "labels"
+    )
 
 
 def test_the_doorbell_wakes_a_worker_that_has_the_labels(
@@ -296,7 +311,9 @@ def test_the_doorbell_wakes_a_worker_that_has_the_labels(
         exchange(sql, worker, num=1, sleep=True)
 
     lane = sql.value("select howdah.lane_of('default', null, '{gpu}')")
-    assert [row["choose"] for row in sql.rows("select howdah.choose(array[%s], array['a'], 2)", lane)] == [full]
+    assert [row["choose"] for row in sql.rows("select howdah.choose(array[%s], array['a'], 2)", lane)] == [
+        full
+    ]
     both = sql.rows("select howdah.choose(array['default'], array['a'], 2)")
     assert {row["choose"] for row in both} == {bare, full}
 
@@ -304,10 +321,11 @@ def test_the_doorbell_wakes_a_worker_that_has_the_labels(
 def test_all_is_well_with_every_option_at_once(sql: Session) -> None:
     sql.execute("select jobs.set_queue('default', i_ageing => 60)")
     for number in range(60):
-        publish(sql, "a", tenant=f"t{number % 7}", requires=["gpu"] if number % 3 else [], priority=number % 4)
+        publish(
+            sql, "a", tenant=f"t{number % 7}", requires=["gpu"] if number % 3 else [], priority=number % 4
+        )
 
     taken = sql.rows("select job_id from jobs.consume(25, i_labels => array['gpu'])")
 
     assert len({row["job_id"] for row in taken}) == 25
     assert sql.rows("select * from jobs.fsck()") == []
-    assert datetime.timedelta(0) == datetime.timedelta()
