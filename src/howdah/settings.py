@@ -21,16 +21,15 @@ class Settings:
     """Everything that can be set without code.
 
     `dsn`: the database, as libpq takes it. `app`: `module:attribute` of the app. `data`: folder of the
-    embedded server. `queues`: the queues a worker serves, empty for all; with weights as
-    in `high:3`. `order`: `strict`, one after the other, or `round-robin`. `labels`: what a worker has. `topic`:
-    a pattern of task names.
-    `allow`: packages whose functions a worker may import by name. `imports`: modules a worker imports.
-    `processes`: worker processes. `concurrency`: jobs a worker process runs at once. `lease`: seconds after
-    which a silent worker is dead. `grace`: seconds running jobs get to end after SIGTERM. `recycle_jobs`,
-    `recycle_megabytes`: runs, and resident memory in MiB, after which the process of isolated tasks is
-    replaced. `overruns`: threads that went on after their runs had ended, after which a worker starts anew.
-    `pooled_transactions`: transactions of tasks (`ctx.connection`) that the workers of one machine hold open
-    at a time through a connection pooler.
+    embedded server. `queues`: the queues a worker serves, empty for all; with weights as in `high:3`.
+    `order`: `strict`, one after the other, or `round-robin`. `labels`: what a worker has. `topic`: a
+    pattern of task names. `allow`: packages whose functions a worker may import by name. `imports`: modules
+    a worker imports. `processes`: worker processes. `concurrency`: jobs a worker process runs at once.
+    `lease`: seconds after which a silent worker is dead. `grace`: seconds running jobs get to end after
+    SIGTERM. `recycle_jobs`, `recycle_megabytes`: runs, and resident memory in MiB, after which the process
+    of isolated tasks is replaced. `overruns`: threads that went on after their runs had ended, after which
+    a worker starts anew. `pooled_transactions`: transactions of tasks (`ctx.connection`) that the workers
+    of one machine hold open at a time through a connection pooler.
     """
 
     dsn: str | None = None

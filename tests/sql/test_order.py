@@ -138,6 +138,7 @@ def test_ageing_bounds_the_wait_under_an_endless_flood_of_higher_priorities(
 ) -> None:
     sql.execute("select jobs.set_queue('default', i_ageing => 30)")
     publish(sql, key="patient", priority=-32768)
+    crowd(sql, 10, priority=9)
     waited = 0
     while "patient" not in keys(sql, 5):
         crowd(sql, 10, priority=9)

@@ -1,9 +1,9 @@
 """How many jobs of each queue a worker asks for: pure decisions.
 
 Queues have weights, as in `--queues high:3,low:1`. Each exchange asks for a part of each that comes as near
-to the weights as whole numbers can, and remembers what is missing: over any number of claims, of one job
-or of hundreds, the parts never stray by more than one job from what the weights say. What an empty queue does not
-give the database takes from the others, and nobody owes it anything later.
+to the weights as whole numbers can, and remembers what is missing: over any number of claims, of one job or
+of hundreds, the parts never stray by more than one job from what the weights say. What an empty queue does
+not give the database takes from the others, and nobody owes it anything later.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Shares:
 
 
 def next_shares(number: int, weights: Sequence[int], due: Sequence[float]) -> tuple[list[int], list[float]]:
-    """Divide a number by weights; `due` is what each has been given too little so far, and so is the answer's.
+    """Divide a number by weights; `due` is what each has been given too little so far.
 
     >>> next_shares(4, (3, 1), (0.0, 0.0))
     ([3, 1], [0.0, 0.0])

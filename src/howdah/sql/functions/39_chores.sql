@@ -170,7 +170,7 @@ begin
     if not exists (select from howdah.worker) then
         return 0;
     end if;
-    v_heads := greatest(200 / (1 + (select count(*) from howdah.lane) / 100), 2);     -- at most 20,000 in all
+    v_heads := greatest(200 / (1 + (select count(*) from howdah.lane) / 100) ^ 2, 2);     -- of many tenants a few each
     v_unknown := array(
         select u.task
           from (select distinct head.task from howdah.lane l
