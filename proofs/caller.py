@@ -288,6 +288,14 @@ _SIMPLE: Final[dict[str, tuple[str, Callable[[Caller], tuple[Any, ...]]]]] = {
         "select jobs.publish_each(%s, '[1, 2, 3]', i_queue => %s)",
         lambda c: (c._task, c._queue),
     ),
+    "publish for a tenant": (
+        "select jobs.publish(%s, i_queue => %s, i_tenant => %s)",
+        lambda c: (c._task, c._queue, c._queue),
+    ),
+    "publish at the front for labels": (
+        "select jobs.publish(%s, i_queue => %s, i_at_front => true, i_requires => array[%s])",
+        lambda c: (c._task, c._queue, c._draw.choice(("gpu", "zone=a"))),
+    ),
     "publish_bulk": (
         "select * from jobs.publish_bulk(array[(%s, '{}', null, 1, 0, 3)]::jobs.bulk_job[])",
         lambda c: (c._task,),

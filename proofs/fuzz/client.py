@@ -92,6 +92,9 @@ _OPTIONS: dict[str, Strategy] = {
     "concurrency_key": st.one_of(values.keys, _odd),
     "concurrency_limit": _numbers,
     "slots": _numbers,
+    "at_front": st.one_of(st.booleans(), _odd),
+    "tenant": _names,
+    "requires": st.one_of(st.lists(_names, max_size=2), _odd),
 }
 _options: Strategy = st.fixed_dictionaries({}, optional=_OPTIONS)
 _arguments: Strategy = st.lists(_nested, max_size=3)
@@ -115,7 +118,11 @@ METHODS: Final[dict[tuple[Owner, str], tuple[Strategy, Strategy]]] = {
     ),
     ("app", "consume"): (
         st.tuples(_numbers),
-        _drawn(topic=_names, queues=st.one_of(st.lists(_names, max_size=2), _odd)),
+        _drawn(
+            topic=_names,
+            queues=st.one_of(st.lists(_names, max_size=2), _odd),
+            labels=st.one_of(st.lists(_names, max_size=2), _odd),
+        ),
     ),
     ("task", "publish"): (st.builds(tuple, _arguments), st.just({})),
     ("task", "options"): (st.just(()), _options),

@@ -31,6 +31,7 @@ _json_text: st.SearchStrategy[Any] = st.one_of(values.names, values.text, st.int
 _options: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("timeout", "priority", "max_retries", "ttl", "result_ttl", "failure_ttl"), _json_number),
     "queue": _json_text,
+    "requires": st.one_of(st.lists(_json_text, max_size=3), _json_text),
     "backoff": st.one_of(st.lists(_json_number, max_size=3), _json_number),
 }
 _jobs: st.SearchStrategy[Any] = st.fixed_dictionaries(
@@ -43,6 +44,8 @@ _jobs: st.SearchStrategy[Any] = st.fixed_dictionaries(
         "scheduled_at": st.one_of(values.moments, _json_text),
         "headers": values.json_values,
         "meta": values.json_values,
+        "at_front": st.one_of(st.booleans(), _json_text),
+        "tenant": _json_text,
         "nonsense": st.just(1),
     },
 )
@@ -120,6 +123,9 @@ _publication: dict[str, Values] = {
     "i_concurrency_key": st.one_of(values.keys, values.texts),
     "i_concurrency_limit": _ints,
     "i_slots": _ints,
+    "i_at_front": values.booleans,
+    "i_tenant": _names,
+    "i_requires": values.arrays(_names),
 }
 _of_all = {name: strategy for name, strategy in _publication.items() if name not in ("i_body", "i_key")}
 _job: dict[str, Values] = {"i_job_id": values.job_ids}
@@ -137,8 +143,8 @@ STRATEGIES: Final[dict[str, dict[str, Values]]] = {
     "publish_each": {**_of_all, "i_bodies": _bodies},
     "publish_many": {"i_jobs": _many},
     "publish_bulk": {"i_jobs": _bulk},
-    "consume": {"i_num": _numbers, "i_queues": _queues, "i_topic": values.topics},
-    "consume_topic": {"i_num": _numbers, "i_queues": _queues, "i_topic": values.topics},
+    "consume": {"i_num": _numbers, "i_queues": _queues, "i_topic": values.topics, "i_labels": _queues},
+    "consume_topic": {"i_num": _numbers, "i_queues": _queues, "i_topic": values.topics, "i_labels": _queues},
     "ack": {**_run, "i_result": values.documents},
     "nack": {
         **_run,
@@ -161,6 +167,7 @@ STRATEGIES: Final[dict[str, dict[str, Values]]] = {
         "i_host": values.texts,
         "i_pid": _ints,
         "i_lease": _seconds,
+        "i_labels": _queues,
     },
     "session_started": {"i_worker_id": _workers, "i_backend_pid": _ints},
     "worker_stopped": {"i_worker_id": _workers, "i_crashed": values.booleans},
@@ -170,6 +177,7 @@ STRATEGIES: Final[dict[str, dict[str, Values]]] = {
         "i_num": _numbers,
         "i_sleep": values.booleans,
         "i_soon": values.booleans,
+        "i_shares": values.arrays(_ints),
     },
     "reconcile": {"i_worker_id": _workers, "i_held": values.arrays(_runs)},
     "run_died": {**_run, "i_error": values.texts},
@@ -188,8 +196,8 @@ STRATEGIES: Final[dict[str, dict[str, Values]]] = {
     "failures": _job,
     "log": {**_run, "i_lines": _lines},
     "logs": {**_job, "i_after": _bigints, "i_limit": _ints},
-    "unfinished": {"i_queues": _queues, "i_topic": values.topics},
-    "left_over": {"i_queues": _queues, "i_topic": values.topics},
+    "unfinished": {"i_queues": _queues, "i_topic": values.topics, "i_labels": _queues},
+    "left_over": {"i_queues": _queues, "i_topic": values.topics, "i_labels": _queues},
     "why": _job,
     "stats": {},
     "fsck": {},
@@ -201,6 +209,7 @@ STRATEGIES: Final[dict[str, dict[str, Values]]] = {
         "i_queue": _names,
         "i_result_ttl": _seconds,
         "i_failure_ttl": _seconds,
+        "i_ageing": _seconds,
         "i_max_waiting": _ints,
         **_limit,
     },

@@ -107,11 +107,18 @@ def _documents(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def consume(
-    number: int = 1, *, topic: str | None = None, queues: Sequence[str] | None = None
+    number: int = 1,
+    *,
+    topic: str | None = None,
+    queues: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Call[list[JobRow]]:
     """Claim up to `number` jobs."""
     asked = _given(
-        num=arguments.whole(number, field="num"), topic=_text("topic", topic), queues=_names("queues", queues)
+        num=arguments.whole(number, field="num"),
+        topic=_text("topic", topic),
+        queues=_names("queues", queues),
+        labels=_names("labels", labels),
     )
     return Call("consume", asked, rows.jobs, holds_json=True)
 
@@ -193,9 +200,12 @@ def set_queue(
     rate: int | None = None,
     per: float | datetime.timedelta | None = None,
     max_waiting: int | None = None,
+    ageing: float | None = None,
 ) -> Call[None]:
-    """Set what holds for a queue; None: as before; -1: no limit, or keep for ever. Times are seconds."""
-    named = _given(queue=queue, result_ttl=result_ttl, failure_ttl=failure_ttl, max_waiting=max_waiting)
+    """Set what holds for a queue, in seconds; None: as before; -1: no limit, never, or keep for ever."""
+    named = _given(
+        queue=queue, result_ttl=result_ttl, failure_ttl=failure_ttl, max_waiting=max_waiting, ageing=ageing
+    )
     return Call("set_queue", named | _limit(max_running, rate, per), rows.nothing)
 
 
@@ -292,14 +302,20 @@ def list_tasks() -> Call[list[dict[str, Any]]]:
     return Call("list_tasks", {}, rows.plain_rows)
 
 
-def unfinished(queues: Sequence[str] | None = None, topic: str | None = None) -> Call[int]:
-    """Count the jobs that are ready or running anywhere."""
-    return Call("unfinished", _given(queues=_names("queues", queues), topic=topic), rows.scalar)
+def unfinished(
+    queues: Sequence[str] | None = None, topic: str | None = None, labels: Sequence[str] | None = None
+) -> Call[int]:
+    """Count the jobs that are ready, for workers with these labels, or running anywhere."""
+    named = _given(queues=_names("queues", queues), topic=topic, labels=_names("labels", labels))
+    return Call("unfinished", named, rows.scalar)
 
 
-def left_over(queues: Sequence[str] | None = None, topic: str | None = None) -> Call[list[dict[str, Any]]]:
-    """Count the unfinished jobs that no worker can start now, by reason."""
-    return Call("left_over", _given(queues=_names("queues", queues), topic=topic), rows.mappings)
+def left_over(
+    queues: Sequence[str] | None = None, topic: str | None = None, labels: Sequence[str] | None = None
+) -> Call[list[dict[str, Any]]]:
+    """Count the unfinished jobs that no worker with these labels can start now, by reason."""
+    named = _given(queues=_names("queues", queues), topic=topic, labels=_names("labels", labels))
+    return Call("left_over", named, rows.mappings)
 
 
 def version() -> Call[str | None]:
@@ -338,6 +354,7 @@ def worker_started(
     host: str | None = None,
     pid: int | None = None,
     lease: float | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Call[int]:
     """Register a worker with its tasks."""
     described = json.document([task.given() for task in tasks], field="tasks", limit=64 * json.BODY_LIMIT)
@@ -350,6 +367,7 @@ def worker_started(
         host=host,
         pid=pid,
         lease=lease,
+        labels=_names("labels", labels),
     )
     return Call("worker_started", arguments, rows.scalar)
 
@@ -388,10 +406,21 @@ _outcome_encoder = msgspec.json.Encoder()
 
 
 def exchange(
-    worker_id: int, outcomes: Sequence[Outcome], number: int, *, sleep: bool = False, soon: bool = False
+    worker_id: int,
+    outcomes: Sequence[Outcome],
+    number: int,
+    *,
+    sleep: bool = False,
+    soon: bool = False,
+    shares: Sequence[int] | None = None,
 ) -> Call[ExchangeAnswer]:
-    """Hand in outcomes and claim up to `number` jobs, in one transaction; `soon` promises another look."""
+    """Hand in outcomes and claim up to `number` jobs, in one transaction; `soon` promises another look.
+
+    `shares`: so many of each of the worker's queues.
+    """
     arguments: dict[str, Any] = {"i_worker_id": worker_id, "i_num": number, "i_sleep": sleep, "i_soon": soon}
+    if shares is not None:
+        arguments["i_shares"] = list(shares)
     if outcomes:
         arguments["i_outcomes"] = Document(_outcome_encoder.encode(outcomes).decode())
     return Call("exchange", arguments, rows.answer)

@@ -15,7 +15,7 @@ from howdah.retry import seconds
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
     from howdah.app import Howdah
@@ -40,6 +40,7 @@ class DefaultOptions(TypedDict, total=False):
     ttl: float | datetime.timedelta
     result_ttl: float | datetime.timedelta
     failure_ttl: float | datetime.timedelta
+    requires: Sequence[str]
 
 
 class PublishOptions(DefaultOptions, total=False):
@@ -53,6 +54,8 @@ class PublishOptions(DefaultOptions, total=False):
     concurrency_key: str
     concurrency_limit: int
     slots: int
+    at_front: bool
+    tenant: str
 
 
 @lru_cache(maxsize=1024)

@@ -12,7 +12,7 @@ from howdah import arguments, json
 from howdah.retry import Backoff, backoff_delays, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "FINISHED",
@@ -216,6 +216,9 @@ class TaskOptions:
     concurrency_key: str | None = None
     concurrency_limit: int | None = None
     slots: int | None = None
+    at_front: bool | None = None
+    tenant: str | None = None
+    requires: Sequence[str] | None = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given, as the database takes them. Raises `InvalidInput`."""
@@ -230,6 +233,8 @@ class TaskOptions:
         """Return these options with those of `over` where it gives one."""
         mine = {name: getattr(self, name) for name in _OPTION_NAMES}
         theirs = {name: getattr(over, name) for name in _OPTION_NAMES if getattr(over, name) is not None}
+        if over.at_front or over.priority is not None:  # they exclude each other: the later word counts
+            mine |= {"priority": None, "at_front": None}
         return TaskOptions(**(mine | theirs))
 
 
@@ -247,7 +252,11 @@ def _option(name: str, value: Any) -> Any:
         return backoff_delays(value)
     if name == "scheduled_at":
         return arguments.moment(value, field=name)
-    if name in ("queue", "key", "concurrency_key"):
+    if name == "at_front":
+        return arguments.truth(value, field=name)
+    if name == "requires":
+        return arguments.names(value, field=name)
+    if name in ("queue", "key", "tenant", "concurrency_key"):
         return arguments.text(value, field=name)
     return value
 

@@ -21,14 +21,15 @@ class Settings:
     """Everything that can be set without code.
 
     `dsn`: the database, as libpq takes it. `app`: `module:attribute` of the app. `data`: folder of the
-    embedded server. `queues`: the queues a worker serves, empty for all. `topic`: a pattern of task names.
-    `allow`: packages whose functions a worker may import by name. `imports`: modules a worker imports.
-    `processes`: worker processes. `concurrency`: jobs a worker process runs at once. `lease`: seconds after
-    which a silent worker is dead. `grace`: seconds running jobs get to end after SIGTERM. `recycle_jobs`,
-    `recycle_megabytes`: runs, and resident memory in MiB, after which the process of isolated tasks is
-    replaced. `overruns`: threads that went on after their runs had ended, after which a worker starts anew.
-    `pooled_transactions`: transactions of tasks (`ctx.connection`) that the workers of one machine hold open
-    at a time through a connection pooler.
+    embedded server. `queues`: the queues a worker serves, empty for all; with weights as in `high:3`.
+    `order`: `strict`, one after the other, or `round-robin`. `labels`: what a worker has. `topic`: a
+    pattern of task names. `allow`: packages whose functions a worker may import by name. `imports`: modules
+    a worker imports. `processes`: worker processes. `concurrency`: jobs a worker process runs at once.
+    `lease`: seconds after which a silent worker is dead. `grace`: seconds running jobs get to end after
+    SIGTERM. `recycle_jobs`, `recycle_megabytes`: runs, and resident memory in MiB, after which the process
+    of isolated tasks is replaced. `overruns`: threads that went on after their runs had ended, after which
+    a worker starts anew. `pooled_transactions`: transactions of tasks (`ctx.connection`) that the workers
+    of one machine hold open at a time through a connection pooler.
     """
 
     dsn: str | None = None
@@ -46,6 +47,8 @@ class Settings:
     recycle_megabytes: int = 1024
     overruns: int = 10
     pooled_transactions: int = 1
+    order: str = "strict"
+    labels: tuple[str, ...] = ()
 
     def given(self, **arguments: Any) -> Settings:
         """Return these settings with the arguments that are not None. Raises `ConfigurationError`.
@@ -58,7 +61,7 @@ class Settings:
 
 
 _NAMES = frozenset(field.name for field in fields(Settings))
-_LISTS = frozenset({"queues", "allow", "imports"})
+_LISTS = frozenset({"queues", "allow", "imports", "labels"})
 _WHOLE = {
     "processes": 1,
     "concurrency": 1,

@@ -11,7 +11,7 @@ from howdah.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from howdah.context import Context
     from howdah.definition import Isolation
@@ -55,6 +55,7 @@ class TaskDecorator:
         ttl: float | datetime.timedelta | None = None,
         result_ttl: float | datetime.timedelta | None = None,
         failure_ttl: float | datetime.timedelta | None = None,
+        requires: Sequence[str] | None = None,
         isolation: Isolation | None = None,
         soft_timeout: float | datetime.timedelta | None = None,
     ) -> _Decorator: ...

@@ -223,6 +223,7 @@ def test_many_takes_every_option_of_publish(sql: Session) -> None:
         "max_retries": 1, "queue": "q", "key": "k", "delay": None, "ttl": 60, "result_ttl": -1,
         "failure_ttl": 5, "backoff": [1, 2.5], "headers": {}, "meta": {},
         "concurrency_key": "c", "concurrency_limit": 2, "slots": 1,
+        "at_front": False, "tenant": "acme", "requires": ["gpu"],
     }  # fmt: skip
     assert set(names) == set(values)
 

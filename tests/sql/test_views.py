@@ -212,7 +212,7 @@ def test_queues_count_their_jobs(sql: Session, clock: Clock) -> None:
 
     rows = sql.rows("select * from jobs.queues order by queue")
 
-    kept = {"result_ttl": None, "failure_ttl": None}
+    kept = {"result_ttl": None, "failure_ttl": None, "ageing": None}
     empty = {"paused_at": None, "reason": None, **kept}
     assert rows == [
         {"queue": "a", "ready": 2, "running": 1, "waiting": 1, **empty},

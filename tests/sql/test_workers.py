@@ -50,7 +50,7 @@ def test_the_view_shows_what_a_worker_said_about_itself(sql: Session, clock: Clo
     assert row == {
         "worker_id": worker, "name": "test", "host": "box", "pid": 77, "queues": ["mail"], "topic": "a.%",
         "tasks": 2, "allow": ["shop"], "started_at": clock.now(), "beat_at": clock.now(), "lease": 30,
-        "alive": True, "running": 0, "asleep": False,
+        "alive": True, "running": 0, "asleep": False, "labels": [],
     }  # fmt: skip
 
 

@@ -96,11 +96,13 @@ class SyncApp:
         *,
         topic: str | None = None,
         queues: Sequence[str] | None = None,
+        labels: Sequence[str] | None = None,
         connection: Any = None,
     ) -> list[ConsumedJob]:
         """Claim up to `number` jobs, for a consumer of one's own that is no worker.
 
-        `topic`: a pattern of task names, in which % stands for anything; `queues`: all by default. Each job
+        `topic`: a pattern of task names, in which % stands for anything; `queues`: all by default, several in
+        that order; `labels`: what the consumer has, for jobs that require it. Each job
         is to be acked or nacked within its timeout, else somebody else gets it. Above READ COMMITTED, in the
         transaction of `connection`, it raises `IsolationTooHigh`.
         Raises `InvalidInput`, `DatabaseUnavailable`.
@@ -113,7 +115,7 @@ class SyncApp:
         ...             job.nack_sync(error, delay=60)
         """
         named = [queues] if isinstance(queues, str) else queues
-        call = calls.consume(number, topic=topic, queues=named)
+        call = calls.consume(number, topic=topic, queues=named, labels=labels)
         rows = self.execute_sync(call, connection=connection)
         return [ConsumedJob(cast("Howdah", self), row) for row in rows]
 

@@ -55,6 +55,10 @@ def _delays(context: click.Context, parameter: click.Parameter, text: str | None
         raise click.BadParameter(f"{text!r} is no list of seconds such as 5,60,600") from None
 
 
+def _labels(context: click.Context, parameter: click.Parameter, text: str | None) -> list[str] | None:
+    return None if text is None else [label.strip() for label in text.split(",") if label.strip()]
+
+
 def argument(text: str) -> Any:
     """Return an argument: what its JSON stands for, else the text itself.
 
@@ -90,6 +94,9 @@ def argument(text: str) -> Any:
 @click.option("--concurrency-key", metavar="KEY", help="Share the slots of this key with its other jobs.")
 @click.option("--concurrency-limit", type=int, metavar="N", help="How many slots that key has.  [default: 1]")
 @click.option("--slots", type=int, metavar="N", help="How many slots of its limits it takes.  [default: 1]")
+@click.option("--at-front", is_flag=True, default=None, help="Before every priority.")
+@click.option("--tenant", metavar="NAME", help="Whose job it is: tenants of a queue take turns.")
+@click.option("--requires", metavar="A,B", callback=_labels, help="Only for workers with these labels.")
 @click.option("--headers", metavar="JSON", callback=_json_object, help="Headers, as a JSON object.")
 @click.option("--meta", metavar="JSON", callback=_json, help="Anything else you want to find at the job.")
 @options.as_json

@@ -139,6 +139,28 @@ def _say(as_json: bool, queue: str, *, paused: bool) -> None:
         click.echo(f"{queue} {'paused' if paused else 'resumed'}")
 
 
+@queue_command.command(
+    "ageing", epilog=options.example("howdah queue ageing mail 10m", "howdah queue ageing mail never")
+)
+@click.argument("queue")
+@click.argument("age")
+@options.as_json
+@options.dsn
+def ageing(queue: str, age: str, dsn: str | None, as_json: bool) -> None:
+    """Let a job that has waited for AGE go before every higher priority.
+
+    AGE: 90s, 15m, 12h, 7d or never.
+    """
+    from howdah import calls
+
+    seconds = -1.0 if age == "never" else parse_age(age, "AGE").total_seconds()
+    ask(dsn, calls.set_queue(queue, ageing=seconds))
+    if as_json:
+        print_json({"queue": queue, "ageing": None if age == "never" else seconds})
+    else:
+        click.echo(f"{queue}: jobs go first after {age}")
+
+
 @queue_command.command("purge", epilog=options.example("howdah queue purge mail"))
 @click.argument("queue")
 @options.as_json

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from howdah.settings import Settings
 
 _OPTIONS = (
-    click.option("--queues", metavar="A,B", help="Serve these queues only.  [default: every queue]"),
+    click.option(
+        "--queues",
+        metavar="A,B",
+        help="Serve these queues only, in this order; A:3,B:1 in these parts.  [default: every queue]",
+    ),
+    click.option(
+        "--order",
+        type=click.Choice(["strict", "round-robin"]),
+        help="How the queues are served: the first that has jobs, or in equal parts.  [default: strict]",
+    ),
+    click.option(
+        "--labels", metavar="A,B", help="What the worker has; a job may require it, as in gpu,zone=a."
+    ),
     click.option("--topic", metavar="PATTERN", help="Run tasks with such names only; % matches anything."),
     click.option("--processes", type=click.IntRange(1), metavar="N", help="Worker processes.  [default: 1]"),
     click.option(
@@ -79,6 +91,7 @@ def run_worker(
     from howdah.worker import Supervisor, Worker, WorkerOptions
     from howdah.worker.log import set_up_logging
     from howdah.worker.restart import heed_from_here, run_anew
+    from howdah.worker.shares import weighed
     from howdah.worker.signals import Signals, ignore_signals
 
     signals = Signals(ends=True)
@@ -87,8 +100,11 @@ def run_worker(
     level = logging.DEBUG if verbose else logging.INFO
     set_up_logging(level)
     settings = load_settings(app=app_path, queues=queues, allow=allow or None, **given)
+    names, weights = weighed(settings.queues, settings.order)
     chosen = WorkerOptions(
-        queues=settings.queues,
+        queues=names,
+        weights=weights,
+        labels=settings.labels,
         topic=settings.topic,
         concurrency=settings.concurrency,
         burst=burst,

@@ -19,9 +19,9 @@ async def nothing_more(line: Line, options: WorkerOptions) -> bool:
 
     Says in the log what is left.
     """
-    if await line.execute(calls.unfinished(options.queues, options.topic)):
+    if await line.execute(calls.unfinished(options.queues, options.topic, options.labels)):
         return False
-    left = await line.execute(calls.left_over(options.queues, options.topic))
+    left = await line.execute(calls.left_over(options.queues, options.topic, options.labels))
     counts = ", ".join(f"{row['jobs']} {row['reason']}" for row in left)
     logger.info("nothing more to do; jobs left: %s", counts or "none")
     return True

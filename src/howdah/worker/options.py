@@ -10,7 +10,9 @@ __all__ = ["WorkerOptions"]
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a worker works.
 
-    `queues`: serve these only, all when empty. `topic`: run tasks whose names match this pattern only.
+    `queues`: serve these only, all when empty, one after the other; with `weights` in
+    these parts. `labels`: what
+    the worker has, for jobs that require it. `topic`: run tasks whose names match this pattern only.
     `concurrency`: jobs run at once. `burst`: end when there is nothing more to do. `allow`: packages whose
     functions may be run by name. `lease`, `grace` (seconds), `recycle_jobs`, `recycle_megabytes` and
     `overruns`: see `Settings`. `name`: a label. `reload`: a process of a `Supervisor` ends when a source file
@@ -32,3 +34,5 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     recycle_jobs: int = 1000
     recycle_megabytes: int = 1024
     overruns: int = 10
+    weights: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from howdah.worker.demand import BATCH_LIMIT, claim_size, flush_size
 from howdah.worker.line import is_momentary
 from howdah.worker.log import logger
 from howdah.worker.naps import LINGER, nap
+from howdah.worker.shares import Shares
 from howdah.worker.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Pipeline:
         self._lines = lines
         self._doorbell = doorbell
         self._options = options
+        self._shares = Shares(options.weights)
         self._clock = time.monotonic
         self._changed = asyncio.Event()
         self._parked = 0
@@ -198,7 +200,9 @@ class Pipeline:
         self._requested += wanted
         self._in_flight += 1
         try:
-            answer = await line.execute(calls.exchange(worker_id, handed, wanted, sleep=sleep, soon=soon))
+            shares = self._shares.of(wanted)
+            call = calls.exchange(worker_id, handed, wanted, sleep=sleep, soon=soon, shares=shares)
+            answer = await line.execute(call)
         except WorkerUnknown:
             await self._start_over(worker_id)
         except DatabaseUnavailable as error:

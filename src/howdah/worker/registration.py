@@ -94,4 +94,5 @@ class Registration:
             host=socket.gethostname(),
             pid=os.getpid(),
             lease=options.lease,
+            labels=options.labels,
         )

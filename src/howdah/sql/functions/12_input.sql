@@ -40,7 +40,8 @@ as $$
        and i_job.queue is null and i_job.key is null and i_job.delay is null and i_job.ttl is null
        and i_job.result_ttl is null and i_job.failure_ttl is null and i_job.backoff is null
        and i_job.headers is null and i_job.meta is null and i_job.scheduled_at is null
-       and i_job.concurrency_key is null and i_job.concurrency_limit is null and i_job.slots is null;
+       and i_job.concurrency_key is null and i_job.concurrency_limit is null and i_job.slots is null
+       and i_job.at_front is null and i_job.tenant is null and i_job.requires is null;
 $$;
 
 comment on function howdah.is_plain is 'Whether a publication needs no further check.';
@@ -161,7 +162,7 @@ declare
 begin
     perform howdah.check_number('timeout', i_timeout, 0.001, 315576000);
     perform howdah.check_number('max_retries', i_max_retries, 0, 10000);
-    perform howdah.check_number('priority', i_priority, -32768, 32767);
+    perform howdah.check_number('priority', i_priority, -32768, 32766);     -- 32767 is at_front's
     perform howdah.check_number('ttl', i_ttl, 0, 3155760000);
     perform howdah.check_number('result_ttl', i_result_ttl, -1, 3155760000);
     perform howdah.check_number('failure_ttl', i_failure_ttl, -1, 3155760000);
@@ -226,10 +227,44 @@ begin
     perform howdah.check_task_options(i_job.timeout, i_job.max_retries, i_job.priority, i_job.backoff,
         i_job.ttl, i_job.result_ttl, i_job.failure_ttl);
     perform howdah.check_concurrency(i_job.concurrency_key, i_job.concurrency_limit, i_job.slots);
+    if i_job.at_front and i_job.priority is not null then
+        perform howdah.refuse('at_front', 'is given together with priority', 'Give one of the two: at_front is the highest priority.');
+    end if;
+    if i_job.tenant is not null then
+        perform howdah.check_name('tenant', i_job.tenant);
+    end if;
+    perform howdah.check_labels('requires', i_job.requires);
 end;
 $$;
 
 comment on function howdah.check_publication is 'Refuse a publication with JB001 that names the field.';
+
+
+-- howdah.check_labels: what a worker has or a job requires.
+create or replace function howdah.check_labels(i_field text, i_labels text[])
+    returns void
+    language plpgsql
+    immutable
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_label text;
+begin
+    if array_ndims(i_labels) > 1 then
+        perform howdah.refuse(i_field, 'is not a plain list', 'Give the labels one after the other.');
+    elsif cardinality(i_labels) > 20 then
+        perform howdah.refuse(i_field, 'has more than 20 labels', 'Give at most 20.');
+    end if;
+    foreach v_label in array coalesce(i_labels, '{}') loop
+        if coalesce(v_label collate "C" !~ '^[A-Za-z0-9_.:=\-]+$' or octet_length(v_label) > 60, true) then
+            perform howdah.refuse(i_field, format('%L is not a label', left(v_label, 60)),
+                'Labels have 1 to 60 letters, digits, _ . : - or =, as in gpu or zone=a.');
+        end if;
+    end loop;
+end;
+$$;
+
+comment on function howdah.check_labels is 'Refuse labels outside [A-Za-z0-9_.:=-]{1,60}.';
 
 
 -- howdah.topic_pattern: a topic as a LIKE pattern: % matches anything, every other character stands for itself.

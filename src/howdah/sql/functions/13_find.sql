@@ -45,7 +45,7 @@ create or replace function howdah.ready_position(i_job howdah.job)
     set search_path = pg_catalog, pg_temp
 as $$
     select r.ctid from howdah.ready r
-     where r.queue = coalesce(i_job.queue, 'default') and r.priority = coalesce(i_job.priority, 0)
+     where r.queue = howdah.lane_of(i_job.queue, i_job.tenant, i_job.requires) and r.priority = coalesce(i_job.priority, 0)
        and r.pos = i_job.id and r.id = i_job.id
     union all
     select r.ctid from howdah.ready r where r.id = i_job.id and r.pos <> r.id
@@ -70,7 +70,7 @@ as $$
             union all select 'scheduled' from howdah.scheduled s where s.id = j.id
             union all select 'blocked' from howdah.blocked b where b.id = j.id
             union all select 'ready' from howdah.ready r
-                       where r.queue = coalesce(j.queue, 'default') and r.priority = coalesce(j.priority, 0)
+                       where r.queue = howdah.lane_of(j.queue, j.tenant, j.requires) and r.priority = coalesce(j.priority, 0)
                          and r.pos = j.id and r.id = j.id
             union all select 'ready' from howdah.ready r where r.id = j.id and r.pos <> r.id) s
      where j.id = i_id

@@ -5,7 +5,7 @@
 -- handful of rows however many sleep, writes none, and a kind of which somebody is up anyway needs no bell at all.
 -- Each worker listens to a channel of its own, howdah_<number>; everybody listens to howdah.
 
--- howdah.ring: NOTIFY sleepers in front that can do these jobs; the n-th queue goes with the n-th task. Null queues: of any
+-- howdah.ring: NOTIFY sleepers in front that can do these jobs; the n-th lane goes with the n-th task. Null queues: of any
 -- queue; null tasks: any task. At most i_most for each queue and task.
 --
 -- NOTIFY takes a global lock at commit, so a busy system must never ring. A look taken above READ COMMITTED may be
@@ -49,7 +49,7 @@ begin
         perform pg_notify('howdah', '');
     elsif exists (select from howdah.sleeper s where s.state = 'front') then
         select array_agg(d.queue), array_agg(d.task) into v_queues, v_tasks
-          from (select distinct coalesce(j.queue, 'default') as queue, j.task from howdah.job j
+          from (select distinct howdah.lane_of(j.queue, j.tenant, j.requires) as queue, j.task from howdah.job j
                  where j.id = any (i_ids)) d;
         perform howdah.ring(v_queues, v_tasks, howdah.rings_for(cardinality(i_ids)));
     end if;
@@ -73,7 +73,8 @@ as $$
               join howdah.worker w on w.id = s.worker_id
               join howdah.beat b on b.worker_id = s.worker_id
              where s.state = 'front'
-               and (p.queue is null or w.queues is null or p.queue = any (w.queues))
+               and (p.queue is null or w.queues is null or howdah.queue_of(p.queue) = any (w.queues))
+               and (howdah.labels_of(p.queue) is null or howdah.labels_of(p.queue) <@ w.labels)
                and (p.task is null
                     or (w.topic is null or p.task like howdah.topic_pattern(w.topic))
                        and (p.task = any (w.tasks) or p.task like any (w.patterns)))

@@ -21,28 +21,36 @@ declare
     v_run_at     constant timestamptz := howdah.due(i_like.scheduled_at, i_like.delay, v_now);
     v_expires_at timestamptz;
     v_ids        bigint[];
+    v_requires   text[];
+    v_lane       text;
 begin
     select t.* into v_task from howdah.task t where t.name = i_like.task collate "C";
     v_queue := coalesce(i_like.queue, v_task.queue);
-    v_priority := coalesce(i_like.priority::smallint, v_task.priority);
+    v_priority := case when i_like.at_front then 32767 else coalesce(i_like.priority::smallint, v_task.priority) end;
+    v_requires := coalesce(howdah.labels(i_like.requires), v_task.requires);
+    v_lane := howdah.lane_of(v_queue, i_like.tenant, v_requires);
     v_expires_at := v_now + howdah.seconds(coalesce(i_like.ttl::double precision, v_task.ttl));
 
     if pg_sequence_last_value('howdah.bounds'::regclass) > 0 then
         perform howdah.check_room(coalesce(v_queue, 'default'), cardinality(i_bodies));
     end if;
+    if i_like.tenant is not null or v_requires <> '{}' then
+        perform howdah.use_controls(true);
+    end if;
     v_ids := array(select nextval('howdah.position_seq') from unnest(i_bodies));
     insert into howdah.job (id, queue, task, body, priority, max_retries, timeout, backoff, created_at,
-                            scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta)
+                            scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta, tenant, requires)
     select u.id, v_queue, i_like.task, u.body, v_priority,
            coalesce(i_like.max_retries, v_task.max_retries),
            coalesce(i_like.timeout::double precision, v_task.timeout),
            coalesce(i_like.backoff::double precision[], v_task.backoff), v_now, v_run_at, v_expires_at,
            coalesce(i_like.result_ttl::double precision, v_task.result_ttl),
-           coalesce(i_like.failure_ttl::double precision, v_task.failure_ttl), i_like.headers, i_like.meta
+           coalesce(i_like.failure_ttl::double precision, v_task.failure_ttl), i_like.headers, i_like.meta,
+           i_like.tenant, v_requires
       from unnest(v_ids, i_bodies) u (id, body);
     if v_run_at is null then
         insert into howdah.ready (queue, priority, pos, id, attempt, task)
-        select coalesce(v_queue, 'default'), coalesce(v_priority, 0::smallint), u.id, u.id, 0, i_like.task
+        select v_lane, coalesce(v_priority, 0::smallint), u.id, u.id, 0, i_like.task
           from unnest(v_ids) u (id);
     else
         insert into howdah.scheduled (id, run_at, attempt) select u.id, v_run_at, 0 from unnest(v_ids) u (id);
@@ -52,7 +60,7 @@ begin
     end if;
     -- whoever sleeps looks every 5 s at least: only what is due earlier needs the bell
     if v_run_at is null or v_run_at < v_now + interval '5 s' then
-        perform howdah.ring(array[coalesce(v_queue, 'default')], array[i_like.task],
+        perform howdah.ring(array[v_lane], array[i_like.task],
                             howdah.rings_for(cardinality(i_bodies)));
     end if;
     return v_ids;
@@ -77,7 +85,7 @@ begin
     end if;
     -- before the jobs can be seen: the plain claim knows nothing of keys
     if exists (select from unnest(i_jobs) p where p.concurrency_key is not null) then
-        perform setval('howdah.controls', 1);
+        perform howdah.use_controls();
     end if;
 end;
 $$;
@@ -85,8 +93,34 @@ $$;
 comment on function howdah.check_publications is 'Refuse what cannot be published.';
 
 
--- howdah.publish_jobs: jobs that differ in anything, keys included. What the caller did not give comes from the task's
--- registration; a task that no worker has registered yet leaves it open, so that its options count once one does.
+-- howdah.jobs_of: the rows of howdah.job for what is to be published, numbered in the order given. What the caller did not give
+-- comes from the task's registration; a task that no worker has registered yet leaves it open, so that its options count once
+-- one does.
+create or replace function howdah.jobs_of(i_jobs howdah.publication[], i_now timestamptz)
+    returns setof howdah.job
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+    select p.id, p.key, coalesce(p.queue, t.queue), p.task, p.body,
+           case when p.at_front then 32767::smallint else coalesce(p.priority::smallint, t.priority) end,
+           coalesce(p.max_retries, t.max_retries), coalesce(p.timeout::double precision, t.timeout),
+           coalesce(p.backoff::double precision[], t.backoff), i_now, howdah.due(p.scheduled_at, p.delay, i_now),
+           i_now + howdah.seconds(coalesce(p.ttl::double precision, t.ttl)),
+           coalesce(p.result_ttl::double precision, t.result_ttl), coalesce(p.failure_ttl::double precision, t.failure_ttl),
+           p.headers, p.meta, p.concurrency_key, p.concurrency_limit, p.slots, p.tenant,
+           coalesce(howdah.labels(p.requires), t.requires)
+      -- numbers are drawn before the join, which need not keep the order given
+      from (select nextval('howdah.position_seq') as id, u.* from unnest(i_jobs) u) p
+      left join howdah.task t on t.name = p.task collate "C";
+end;
+$$;
+
+comment on function howdah.jobs_of is 'Rows of job for what is to be published.';
+
+
+-- howdah.publish_jobs: jobs that differ in anything, keys included.
 create or replace function howdah.publish_jobs(i_jobs howdah.publication[])
     returns setof jobs.published
     language plpgsql
@@ -100,43 +134,26 @@ declare
     v_states  text[];
     v_soon    boolean;
     v_given   bigint[];
+    v_controlled boolean;
 begin
     perform howdah.check_publications(i_jobs);
     with given as materialized (
-        select p.id, p.key, coalesce(p.queue, t.queue) as queue, p.task, p.body,
-               coalesce(p.priority::smallint, t.priority) as priority,
-               coalesce(p.max_retries, t.max_retries) as max_retries,
-               coalesce(p.timeout::double precision, t.timeout) as timeout,
-               coalesce(p.backoff::double precision[], t.backoff) as backoff, v_now as created_at,
-               howdah.due(p.scheduled_at, p.delay, v_now) as scheduled_at,
-               v_now + howdah.seconds(coalesce(p.ttl::double precision, t.ttl)) as expires_at,
-               coalesce(p.result_ttl::double precision, t.result_ttl) as result_ttl,
-               coalesce(p.failure_ttl::double precision, t.failure_ttl) as failure_ttl,
-               p.headers, p.meta, p.concurrency_key, p.concurrency_limit, p.slots
-          -- numbers are drawn before the join, which need not keep the order given
-          from (select nextval('howdah.position_seq') as id, u.* from unnest(i_jobs) u) p
-          left join howdah.task t on t.name = p.task collate "C"
+        select g.* from howdah.jobs_of(i_jobs, v_now) g
     ), plain as (
-        insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
-                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta,
-                                concurrency_key, concurrency_limit, slots)
-        select g.* from given g where g.key is null
-        returning id, key, queue, priority, task, scheduled_at, expires_at, concurrency_key
+        insert into howdah.job select g.* from given g where g.key is null returning *
     ), keyed as (
         -- apart, because ON CONFLICT writes every row twice; in key order, so that two publishers cannot deadlock
-        insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
-                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta,
-                                concurrency_key, concurrency_limit, slots)
-        select g.* from given g where g.key is not null order by g.key collate "C", g.id
+        insert into howdah.job select g.* from given g where g.key is not null order by g.key collate "C", g.id
             on conflict (key) where key is not null do nothing
-        returning id, key, queue, priority, task, scheduled_at, expires_at, concurrency_key
+        returning *
     ), inserted as materialized (
-        select i.id, i.key, coalesce(i.queue, 'default') as queue, coalesce(i.priority, 0::smallint) as priority,
-               i.task, i.scheduled_at, i.expires_at, i.concurrency_key
+        select i.id, i.key, howdah.lane_of(i.queue, i.tenant, i.requires) as lane, coalesce(i.priority, 0::smallint) as priority,
+               i.task, i.scheduled_at, i.expires_at, i.tenant is not null or i.requires <> '{}' as controlled,
+               howdah.limit_id('key', i.concurrency_key) as key_limit
           from (select * from plain union all select * from keyed) i
     ), made_ready as (
         insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
-        select i.queue, i.priority, i.id, i.id, 0, i.task, howdah.limit_id('key', i.concurrency_key) from inserted i where i.scheduled_at is null
+        select i.lane, i.priority, i.id, i.id, 0, i.task, i.key_limit from inserted i where i.scheduled_at is null
     ), made_scheduled as (
         insert into howdah.scheduled (id, run_at, attempt)
         select i.id, i.scheduled_at, 0 from inserted i where i.scheduled_at is not null
@@ -148,10 +165,11 @@ begin
            array_agg(case when i.scheduled_at is null then 'ready' else 'scheduled' end order by i.id),
            -- whoever sleeps looks every 5 s at least: only what is due earlier needs the bell
            bool_or(i.scheduled_at is null or i.scheduled_at < v_now + interval '5 s'),
-           (select array_agg(g.id order by g.id) from given g)
-      into v_ids, v_keys, v_states, v_soon, v_given
+           (select array_agg(g.id order by g.id) from given g), bool_or(i.controlled)
+      into v_ids, v_keys, v_states, v_soon, v_given, v_controlled
       from inserted i;
 
+    perform howdah.use_controls(true) where v_controlled;
     if v_soon then
         perform howdah.ring_for(v_ids);
     end if;
@@ -218,7 +236,10 @@ create or replace function jobs.publish(
     i_meta         jsonb default null,
     i_concurrency_key   text default null,
     i_concurrency_limit integer default null,
-    i_slots             integer default null
+    i_slots             integer default null,
+    i_at_front          boolean default null,
+    i_tenant            text default null,
+    i_requires          text[] default null
 )
     returns jobs.published
     language plpgsql
@@ -228,7 +249,8 @@ as $$
 declare
     v_job constant howdah.publication := row(
         i_task, i_body, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, i_key, i_delay, i_ttl,
-        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_concurrency_key, i_concurrency_limit, i_slots);
+        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_concurrency_key, i_concurrency_limit, i_slots,
+        i_at_front, i_tenant, i_requires);
     v_published jobs.published;
 begin
     if i_key is not null or i_concurrency_key is not null or i_slots is not null then
@@ -250,7 +272,9 @@ comment on function jobs.publish is $$Publish one job; it exists when the callin
 
 What is not given comes from the task's registration, else: queue default, timeout 60 s, 3 retries, priority 0. Larger
 priority first, FIFO within. A moment in the past means now. Publishing a key that exists returns that job (created =
-false) and publishes nothing. Delays and ttls are seconds. Raises JB001 naming the field.$$;
+false) and publishes nothing. Delays and ttls are seconds. i_at_front goes before every priority. Claims go round the tenants
+of a queue, so that nobody's many jobs keep those of another waiting. A worker that runs it has all labels of i_requires.
+Raises JB001 naming the field.$$;
 
 
 -- jobs.publish_each: the fast bulk form.
@@ -271,7 +295,10 @@ create or replace function jobs.publish_each(
     i_meta         jsonb default null,
     i_concurrency_key   text default null,
     i_concurrency_limit integer default null,
-    i_slots             integer default null
+    i_slots             integer default null,
+    i_at_front          boolean default null,
+    i_tenant            text default null,
+    i_requires          text[] default null
 )
     returns bigint[]
     language plpgsql
@@ -281,7 +308,8 @@ as $$
 declare
     v_like constant howdah.publication := row(
         i_task, null, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, null, i_delay, i_ttl,
-        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_concurrency_key, i_concurrency_limit, i_slots);
+        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_concurrency_key, i_concurrency_limit, i_slots,
+        i_at_front, i_tenant, i_requires);
     v_job    howdah.publication := v_like;
     v_jobs   howdah.publication[] := '{}';
     v_bodies jsonb[];
@@ -319,7 +347,8 @@ as $$
 begin
     return query select p.* from howdah.publish_jobs(array(
         select row(b.task, b.body, b.scheduled_at at time zone 'UTC', b.timeout, b.priority, b.max_retries,
-                   null, null, null, null, null, null, null, null, null, null, null, null)::howdah.publication
+                   null, null, null, null, null, null, null, null, null, null, null, null,
+                   null, null, null)::howdah.publication
           from unnest(i_jobs) with ordinality b (task, body, scheduled_at, timeout, priority, max_retries, n)
          order by b.n)) p;
 end;
@@ -340,7 +369,8 @@ as $$
 declare
     v_known constant text[] := array[
         'task', 'body', 'scheduled_at', 'timeout', 'priority', 'max_retries', 'queue', 'key', 'delay', 'ttl',
-        'result_ttl', 'failure_ttl', 'backoff', 'headers', 'meta', 'concurrency_key', 'concurrency_limit', 'slots'];
+        'result_ttl', 'failure_ttl', 'backoff', 'headers', 'meta', 'concurrency_key', 'concurrency_limit', 'slots',
+        'at_front', 'tenant', 'requires'];
     v_odd jsonb;
 begin
     if jsonb_typeof(i_jobs) is distinct from 'array' then

@@ -259,8 +259,9 @@ begin
                 select r.task from howdah.ready r
                  where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor
                  order by r.queue, r.priority, r.pos limit 20) x
-         where (v_worker.queues is null or l.queue = any (v_worker.queues))
-           and not exists (select from howdah.queue q where q.queue = l.queue and q.paused_at is not null)
+         where (v_worker.queues is null or howdah.queue_of(l.queue) = any (v_worker.queues))
+           and (howdah.labels_of(l.queue) is null or howdah.labels_of(l.queue) <@ v_worker.labels)
+           and not exists (select from howdah.queue q where q.queue = howdah.queue_of(l.queue) and q.paused_at is not null)
            and (v_worker.topic is null or x.task like howdah.topic_pattern(v_worker.topic))
            and (x.task = any (v_worker.tasks) or x.task like any (v_worker.patterns)));
 end;

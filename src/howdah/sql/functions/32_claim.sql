@@ -91,7 +91,7 @@ begin
                   from (select * from lane order by lane.priority desc, lane.pos) l
                  cross join lateral (
                         select r.ctid as row from howdah.ready r
-                         where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor and r.key_limit is null
+                         where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor
                            and (i_topic is null or r.task like i_topic)
                            and (i_tasks is null or r.task = any (i_tasks) or r.task like any (i_patterns))
                          order by r.queue, r.priority, r.pos
@@ -121,27 +121,3 @@ end;
 $$;
 
 comment on function howdah.claim is 'Move up to i_num jobs from ready to running and return them in the order of claiming.';
-
-
--- howdah.claim_any: claim, or claim_limited where limits are in use.
---
--- Reading the register holds a lock on it, which tells whoever sets a limit that we may not have seen it. A job with a key
--- that becomes visible between this look and the claim's is left alone by the plain claim.
-create or replace function howdah.claim_any(
-    i_num integer, i_worker_id bigint, i_queues text[], i_topic text, i_tasks text[], i_patterns text[], i_discover boolean,
-    i_now timestamptz)
-    returns setof howdah.claimed
-    language plpgsql
-as $$
-begin
-    if pg_sequence_last_value('howdah.controls'::regclass) > 0 then
-        return query select * from howdah.claim_limited(
-            i_num, i_worker_id, i_queues, i_topic, i_tasks, i_patterns, i_discover, i_now);
-    else
-        return query select * from howdah.claim(
-            i_num, i_worker_id, i_queues, i_topic, i_tasks, i_patterns, i_discover, i_now);
-    end if;
-end;
-$$;
-
-comment on function howdah.claim_any is 'Claim, by whatever rules are in use.';

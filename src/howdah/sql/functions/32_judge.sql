@@ -191,7 +191,7 @@ begin
     with chosen as materialized (
         select c.*
           from unnest(i_contenders, i_limits.verdicts) with ordinality c (
-                   place, at_row, id, pos, attempt, task, queue, priority, key_limit, task_limit, queue_limit, waits_for, fits, slots,
+                   place, at_row, id, pos, attempt, task, queue, lane, priority, key_limit, task_limit, queue_limit, waits_for, fits, slots,
                    at_most, verdict, n)
          where c.verdict = 0
     ), from_ready as (
@@ -267,7 +267,7 @@ begin
     with waiting as materialized (
         select c.*
           from unnest(i_contenders, i_limits.verdicts) with ordinality c (
-                   place, at_row, id, pos, attempt, task, queue, priority, key_limit, task_limit, queue_limit, waits_for, fits, slots,
+                   place, at_row, id, pos, attempt, task, queue, lane, priority, key_limit, task_limit, queue_limit, waits_for, fits, slots,
                    at_most, verdict, n)
          where c.verdict > 0
     ), removed as (
@@ -280,8 +280,8 @@ begin
         insert into howdah.freed (limit_id, slots)
         select distinct w.verdict, 0 from waiting w where w.verdict <> all (coalesce(i_limits.ids, '{}'))
     )
-    insert into howdah.blocked (id, kind, task, attempt, blocked_at, limit_id, queue, priority, pos)
-    select w.id, 'limit', w.task, w.attempt, i_now, w.verdict, w.queue, w.priority, w.pos from waiting w where w.place = 'ready';
+    insert into howdah.blocked (id, kind, task, attempt, blocked_at, limit_id, queue, lane, priority, pos)
+    select w.id, 'limit', w.task, w.attempt, i_now, w.verdict, w.queue, w.lane, w.priority, w.pos from waiting w where w.place = 'ready';
 end;
 $$;
 

@@ -1,4 +1,4 @@
--- claim_limited: ready or blocked (kind limit) ─► running, where limits count.
+-- Limits: ready or blocked (kind limit) ─► running, as far as every limit of a job allows.
 --
 -- A limit is a row of howdah.limits: of a queue, of a task, or of a key that jobs name. It is decided upon by whoever holds
 -- its row, taken SKIP LOCKED: no claim waits for another, and a consumer that keeps its transaction open keeps only the
@@ -20,8 +20,8 @@ comment on function howdah.limit_id is 'Number of the limit of a queue, task or 
 
 
 -- howdah.queue_rooms: the queues that have a limit, and how many slots of each look free; nothing is locked.
-create or replace function howdah.queue_rooms(
-    i_queues text[], i_num integer, i_now timestamptz, out queues text[], out rooms integer[])
+create or replace function howdah.queue_rooms(i_queues text[], i_num integer, i_now timestamptz)
+    returns howdah.queue_room
     language sql
     volatile
     set search_path = pg_catalog, pg_temp
@@ -51,62 +51,78 @@ create or replace function howdah.limited_tasks()
 comment on function howdah.limited_tasks is 'Tasks with a limit.';
 
 
--- howdah.contenders_ready: ready jobs in the order in which they are to start, as claim takes them; locked, SKIP LOCKED.
-create or replace function howdah.contenders_ready(
-    i_num integer, i_queues text[], i_topic text, i_tasks text[], i_patterns text[], i_discover boolean,
-    i_limited text[], i_rooms integer[], i_limited_tasks text[])
-    returns setof howdah.contender
+-- howdah.contenders: the jobs that might start, in their order: candidates from ready, and what waits for limits that may have
+-- room again. Those go before the candidates of their own queue and priority, and of what comes after: they have waited longer.
+create or replace function howdah.contenders(
+    i_candidates howdah.candidate[], i_num integer, i_queues text[], i_topic text, i_tasks text[], i_patterns text[],
+    i_labels text[], i_rooms howdah.queue_room, i_limited_tasks text[], i_now timestamptz)
+    returns howdah.contender[]
     language plpgsql
-    set enable_bitmapscan = off     -- it would collect a whole lane to find its first row
 as $$
+declare
+    v_ready   howdah.contender[];
+    v_blocked howdah.contender[] := '{}';
 begin
-    return query
-    with lane as materialized (
-        select l.queue, l.priority, l.floor, head.pos,
-               coalesce(i_rooms[array_position(i_limited, l.queue)], i_num) as room
-          from (select k.queue, k.priority, k.floor from howdah.lane k
+    v_ready := array(
+        select row('ready', c.row, c.id, c.pos, c.attempt, c.task, c.queue, c.lane, c.priority, c.key_limit,
+                   case when c.task = any (i_limited_tasks) then howdah.limit_id('task', c.task) end,
+                   case when c.queue = any (i_rooms.queues) then howdah.limit_id('queue', c.queue) end,
+                   null, true, coalesce(j.slots, 1), j.concurrency_limit)::howdah.contender
+          from unnest(i_candidates) with ordinality c (row, id, pos, attempt, queue, lane, priority, task, key_limit, n)
+          left join lateral (
+               select x.slots, x.concurrency_limit from howdah.job x
+                where x.id = c.id
+                  and (c.key_limit is not null or c.task = any (i_limited_tasks) or c.queue = any (i_rooms.queues))
+               offset 0) j on true
+         order by c.n);
+    if howdah.some_limit_opened(i_now) then
+        v_blocked := array(select c from howdah.contenders_blocked(
+            i_num, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_rooms, i_limited_tasks, i_now) c);
+    end if;
+    if v_blocked = '{}' then
+        return v_ready;
+    end if;
+    return array(
+        with ready as materialized (
+            select c, n, array[coalesce(array_position(i_queues, (c).queue), 0), -(c).priority] as level
+              from (select u as c, row_number() over () as n from unnest(v_ready) u) r
+        ), level as materialized (
+            select r.level, min(r.n) as first from ready r group by r.level
+        )
+        select x.c
+          from (select r.c, r.n::numeric as n, 0::bigint as pos from ready r
                 union all
-                select n.queue, n.priority, 0 from howdah.new_lanes() n where i_discover) l
-         cross join lateral (
-                select r.pos from howdah.ready r
-                 where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor
-                 order by r.queue, r.priority, r.pos limit 1) head
-         where (i_queues is null or l.queue = any (i_queues))
-           and not exists (select from howdah.queue q where q.queue = l.queue and q.paused_at is not null)
-         order by l.priority desc, head.pos
-    ), taken as materialized (
-        select f.*
-          from (select * from lane where lane.room > 0 order by lane.priority desc, lane.pos) l
-         cross join lateral (
-                select r.ctid as at_row, r.* from howdah.ready r
-                 where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor
-                   and (i_topic is null or r.task like i_topic)
-                   and (i_tasks is null or r.task = any (i_tasks) or r.task like any (i_patterns))
-                 order by r.queue, r.priority, r.pos
-                 limit least(i_num, l.room)
-                   for update skip locked) f
-         limit i_num
-    )
-    select 'ready', t.at_row, t.id, t.pos, t.attempt, t.task, t.queue, t.priority, t.key_limit,
-           case when t.task = any (i_limited_tasks) then howdah.limit_id('task', t.task) end,
-           case when t.queue = any (i_limited) then howdah.limit_id('queue', t.queue) end,
-           null::bigint, true, coalesce(j.slots, 1), j.concurrency_limit
-      from taken t
-      left join lateral (
-           select x.slots, x.concurrency_limit from howdah.job x
-            where x.id = t.id and (t.key_limit is not null or t.task = any (i_limited_tasks) or t.queue = any (i_limited))
-           offset 0) j on true;
+                select b, coalesce((select min(l.first) from level l
+                                     where l.level >= array[coalesce(array_position(i_queues, (b).queue), 0), -(b).priority]),
+                                   i_num + 1) - 0.5, (b).pos
+                  from unnest(v_blocked) b) x
+         order by x.n, x.pos
+         limit i_num);
 end;
 $$;
 
-comment on function howdah.contenders_ready is 'Ready jobs that might start.';
+comment on function howdah.contenders is 'Jobs that might start, in their order.';
+
+
+-- howdah.some_limit_opened: whether a limit may have got room: a slot was given back, or its time has come.
+create or replace function howdah.some_limit_opened(i_now timestamptz)
+    returns boolean
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return exists (select from howdah.freed) or exists (select from howdah.limits l where l.opens_at <= i_now);
+end;
+$$;
+
+comment on function howdah.some_limit_opened is 'Whether a limit may have got room.';
 
 
 -- howdah.contenders_blocked: jobs that wait for limits that may have room again; the first ones of each limit, if this worker
 -- may run the very first. Locked, SKIP LOCKED.
 create or replace function howdah.contenders_blocked(
-    i_num integer, i_queues text[], i_topic text, i_tasks text[], i_patterns text[],
-    i_limited text[], i_rooms integer[], i_limited_tasks text[], i_now timestamptz)
+    i_num integer, i_queues text[], i_topic text, i_tasks text[], i_patterns text[], i_labels text[],
+    i_rooms howdah.queue_room, i_limited_tasks text[], i_now timestamptz)
     returns setof howdah.contender
     language plpgsql
     set enable_bitmapscan = off     -- it would collect all that wait for a limit to find the first
@@ -121,16 +137,15 @@ begin
         select h.limit_id, b.priority, b.pos
           from hinted h
          cross join lateral (
-                select x.queue, x.priority, x.pos, x.task from howdah.blocked x
+                select x.queue, x.lane, x.priority, x.pos, x.task from howdah.blocked x
                  where x.kind = 'limit' and x.limit_id = h.limit_id order by x.limit_id, x.priority desc, x.pos limit 1) b
-         where howdah.may_start(b.queue, b.task, i_queues, i_topic, i_tasks, i_patterns,
-                                i_limited, i_rooms)
+         where howdah.may_start(b.queue, b.lane, b.task, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_rooms)
          order by b.priority desc, b.pos limit i_num
     ), taken as materialized (
         select b.*
           from head h left join howdah.limits l on l.id = h.limit_id
          cross join lateral (
-                select x.ctid as at_row, x.id, x.pos, x.attempt, x.task, x.priority, x.limit_id, x.queue
+                select x.ctid as at_row, x.id, x.pos, x.attempt, x.task, x.priority, x.limit_id, x.queue, x.lane
                   from howdah.blocked x
                  where x.kind = 'limit' and x.limit_id = h.limit_id order by x.limit_id, x.priority desc, x.pos
                  limit case when l.max_running is null and l.by_hand then i_num
@@ -139,12 +154,12 @@ begin
                    for update skip locked) b
          order by b.priority desc, b.pos limit i_num
     )
-    select 'blocked', t.at_row, t.id, t.pos, t.attempt, t.task, t.queue, t.priority,
+    select 'blocked', t.at_row, t.id, t.pos, t.attempt, t.task, t.queue, t.lane, t.priority,
            howdah.limit_id('key', j.concurrency_key),
            case when t.task = any (i_limited_tasks) then howdah.limit_id('task', t.task) end,
-           case when t.queue = any (i_limited) then howdah.limit_id('queue', t.queue) end,
+           case when t.queue = any (i_rooms.queues) then howdah.limit_id('queue', t.queue) end,
            t.limit_id,
-           howdah.may_start(t.queue, t.task, i_queues, i_topic, i_tasks, i_patterns, i_limited, i_rooms),
+           howdah.may_start(t.queue, t.lane, t.task, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_rooms),
            coalesce(j.slots, 1), j.concurrency_limit
       from taken t join howdah.job j on j.id = t.id
      order by t.priority desc, t.pos;
@@ -156,61 +171,35 @@ comment on function howdah.contenders_blocked is 'Jobs that waited for a limit a
 
 -- howdah.may_start: whether a worker that serves these queues and tasks may run such a job now.
 create or replace function howdah.may_start(
-    i_queue text, i_task text, i_queues text[], i_topic text, i_tasks text[], i_patterns text[],
-    i_limited text[], i_rooms integer[])
+    i_queue text, i_lane text, i_task text, i_queues text[], i_topic text, i_tasks text[], i_patterns text[],
+    i_labels text[], i_rooms howdah.queue_room)
     returns boolean
     language sql
     stable
     return (i_queues is null or i_queue = any (i_queues))
        and (i_topic is null or i_task like i_topic)
        and (i_tasks is null or i_task = any (i_tasks) or i_task like any (i_patterns))
-       and coalesce(i_rooms[array_position(i_limited, i_queue)], 1) > 0
+       and coalesce(howdah.labels_of(i_lane) <@ coalesce(i_labels, '{}'), true)
+       and coalesce(i_rooms.rooms[array_position(i_rooms.queues, i_queue)], 1) > 0
        and not exists (select from howdah.queue q where q.queue = i_queue and q.paused_at is not null);
 
 comment on function howdah.may_start is 'Whether this worker may run such a job now.';
 
 
--- howdah.claim_limited: as howdah.claim, with every limit kept.
+-- howdah.start_limited: ready or blocked (kind limit) ─► running for the contenders whose limits have room; the others wait.
 --
--- Fence: each run draws its number from run_seq. Locks: the jobs looked at and the limits decided upon, SKIP LOCKED.
-create or replace function howdah.claim_limited(
-    i_num       integer,
-    i_worker_id bigint,
-    i_queues    text[],
-    i_topic     text,
-    i_tasks     text[],
-    i_patterns  text[],
-    i_discover  boolean,
-    i_now       timestamptz
-)
+-- Fence: each run draws its number from run_seq. Locks: the limits of the contenders, SKIP LOCKED; the jobs are the caller's.
+create or replace function howdah.start_limited(i_contenders howdah.contender[], i_worker_id bigint, i_now timestamptz)
     returns setof howdah.claimed
     language plpgsql
 as $$
 declare
-    v_limited_tasks constant text[] := howdah.limited_tasks();
-    v_rooms         record;
-    v_waited        howdah.contender[] := '{}';
-    v_contenders    howdah.contender[];
-    v_limits        howdah.limit_state;
+    v_limits howdah.limit_state;
 begin
-    perform howdah.live();      -- before the first number is drawn
-    select * into v_rooms from howdah.queue_rooms(i_queues, i_num, i_now);
-    if exists (select from howdah.freed) or exists (select from howdah.limits l where l.opens_at <= i_now) then
-        v_waited := array(select c from howdah.contenders_blocked(i_num, i_queues, i_topic, i_tasks, i_patterns,
-                                   v_rooms.queues, v_rooms.rooms, v_limited_tasks, i_now) c);
-    end if;
-    v_contenders := array(
-        select c from howdah.contenders_ready(i_num, i_queues, i_topic, i_tasks, i_patterns, i_discover,
-                                              v_rooms.queues, v_rooms.rooms, v_limited_tasks) c);
-    if v_waited <> '{}' then
-        v_contenders := array(
-            select c from unnest(v_waited || v_contenders) c order by c.priority desc, c.pos limit i_num);
-    end if;
-    v_limits := howdah.hold_limits(v_contenders, i_now);
-    v_limits := howdah.judge(v_contenders, v_limits);
-    return query select * from howdah.start_judged(v_contenders, v_limits, i_worker_id, i_now);
-    perform howdah.settle_limits(v_contenders, v_limits, i_now);
+    v_limits := howdah.judge(i_contenders, howdah.hold_limits(i_contenders, i_now));
+    return query select * from howdah.start_judged(i_contenders, v_limits, i_worker_id, i_now);
+    perform howdah.settle_limits(i_contenders, v_limits, i_now);
 end;
 $$;
 
-comment on function howdah.claim_limited is 'Move up to i_num jobs to running, as many as their limits allow.';
+comment on function howdah.start_limited is 'Start the jobs whose limits have room.';

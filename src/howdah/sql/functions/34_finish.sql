@@ -103,7 +103,8 @@ declare
     v_task  text;
 begin
     insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
-    select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0),
+    select howdah.lane_of(coalesce(j.queue, t.queue), j.tenant, coalesce(j.requires, t.requires)),
+           coalesce(j.priority, t.priority, 0),
            nextval('howdah.position_seq'), j.id, i_attempt, j.task, howdah.limit_id('key', j.concurrency_key)
       from howdah.job j left join howdah.task t on t.name = j.task
      where j.id = i_id

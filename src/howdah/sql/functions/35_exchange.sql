@@ -166,10 +166,16 @@ comment on function howdah.time_to_discover is 'True once a second.';
 
 -- howdah.look: claims for a worker; the runs as the JSON rows that it decodes. See howdah.look_for.
 create or replace function howdah.look(
-    i_worker howdah.worker, i_num integer, i_discover boolean, i_now timestamptz, out list text, out count bigint)
+    i_worker howdah.worker, i_num integer, i_discover boolean, i_now timestamptz, i_shares integer[],
+    out list text, out count bigint)
     language plpgsql
 as $$
 begin
+    if howdah.controlled(i_worker.queues) then
+        select c.list, c.count into list, count
+          from howdah.look_controlled(i_worker, i_num, i_discover, i_now, i_shares) c;
+        return;
+    end if;
     -- built as text: names are free of quotes by rule, and a document is never parsed again
     select string_agg(concat(
                '[', c.id, ',', c.run_id, ',', c.attempt, ',"', c.task, '","', c.queue, '",', c.priority, ',', c.timeout, ',',
@@ -177,8 +183,9 @@ begin
                coalesce(c.meta::text, 'null'), ',', coalesce(c.body::text, 'null'), ']'), ','),
            count(*)
       into list, count
-      from howdah.claim_any(i_num, i_worker.id, i_worker.queues, howdah.topic_pattern(i_worker.topic),
+      from howdah.claim(i_num, i_worker.id, i_worker.queues, howdah.topic_pattern(i_worker.topic),
                         i_worker.tasks, i_worker.patterns, i_discover, i_now) c;
+    perform howdah.still_uncontrolled();
 end;
 $$;
 
@@ -188,20 +195,21 @@ comment on function howdah.look is 'Claim for a worker and return the runs as JS
 -- howdah.look_for: at most 1,000; 500 when the documents of a thousand are too much for one answer, where as many of the
 -- largest size still fit.
 create or replace function howdah.look_for(
-    i_worker howdah.worker, i_num integer, i_discover boolean, i_now timestamptz, out list text, out count bigint)
+    i_worker howdah.worker, i_num integer, i_discover boolean, i_now timestamptz, i_shares integer[],
+    out list text, out count bigint)
     language plpgsql
 as $$
 begin
     if i_num > 500 then
         begin
             select l.list, l.count into list, count
-              from howdah.look(i_worker, least(i_num, 1000), i_discover, i_now) l;
+              from howdah.look(i_worker, least(i_num, 1000), i_discover, i_now, i_shares) l;
             return;
         exception when program_limit_exceeded then
             null;       -- what it claimed is ready again
         end;
     end if;
-    select l.list, l.count into list, count from howdah.look(i_worker, least(i_num, 500), i_discover, i_now) l;
+    select l.list, l.count into list, count from howdah.look(i_worker, least(i_num, 500), i_discover, i_now, i_shares) l;
 end;
 $$;
 
@@ -216,7 +224,8 @@ create or replace function jobs.exchange(
     i_outcomes  jsonb default null,
     i_num       integer default 0,
     i_sleep     boolean default false,
-    i_soon      boolean default false
+    i_soon      boolean default false,
+    i_shares    integer[] default null
 )
     returns json
     language plpgsql
@@ -263,9 +272,9 @@ begin
         if exists (select from howdah.expiry e where e.expires_at <= v_now) then
             perform howdah.expire(v_now, 200);
         end if;
-        v_runs := howdah.look_for(v_worker, i_num, v_sleeper.state = 'behind', v_now);
+        v_runs := howdah.look_for(v_worker, i_num, v_sleeper.state = 'behind', v_now, i_shares);
         if v_runs.count = 0 and v_sleeper.state = 'front' then      -- lanes that no tick has recorded cost a third of the look
-            v_runs := howdah.look_for(v_worker, i_num, true, v_now);
+            v_runs := howdah.look_for(v_worker, i_num, true, v_now, i_shares);
         end if;
         v_found := v_runs.count > 0;
     end if;
@@ -274,7 +283,7 @@ begin
         if v_sleeper.state = 'front' and v_sleeper.holders is distinct from '{}' then   -- read before the look: see howdah.sleep
             v_in_flight := howdah.publishers_in_flight();
         end if;
-        v_runs := howdah.look_for(v_worker, i_num, i_sleep or howdah.time_to_discover(), v_now);
+        v_runs := howdah.look_for(v_worker, i_num, i_sleep or howdah.time_to_discover(), v_now, i_shares);
     end if;
     if v_runs.count > 0 then
         perform howdah.got_work(i_worker_id, v_worker.kind, v_sleeper.state,
@@ -298,7 +307,7 @@ comment on function jobs.exchange is $$Hand in outcomes and claim up to i_num jo
 
 Answers {"jobs": […], "lost": […], "later": […], "settled": …, "next": …}; "nap", if
 there, is for a worker that others wake: seconds until its next look. With i_sleep and i_num 0 it was rung but has no free slot,
-and others are woken in its place. i_soon promises that it looks again within milliseconds, or says so if it cannot. "alone", if there, names runs whose workers have
+and others are woken in its place. i_soon promises that it looks again within milliseconds, or says so if it cannot. i_shares: so many jobs of each of the worker's queues, mixed. "alone", if there, names runs whose workers have
 died so often that each must have a process of its own. Raises JB007 when the worker is not registered
 (any more), JB005 above READ COMMITTED, JB001 for an outcome that cannot be read (then nothing of the call counts).$$;
 

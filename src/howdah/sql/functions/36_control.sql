@@ -19,7 +19,7 @@ begin
         delete from howdah.blocked b where b.id = i_id returning b.attempt
     ), from_ready as (
         delete from howdah.ready r using howdah.job j
-         where j.id = i_id and r.queue = coalesce(j.queue, 'default') and r.priority = coalesce(j.priority, 0)
+         where j.id = i_id and r.queue = howdah.lane_of(j.queue, j.tenant, j.requires) and r.priority = coalesce(j.priority, 0)
            and r.pos = j.id and r.id = j.id
         returning r.attempt
     ), from_moved as (

@@ -39,7 +39,8 @@ begin
     for v_task in
         select * from jsonb_to_recordset(i_tasks) t (
             name text, queue text, timeout numeric, max_retries integer, priority integer, backoff numeric[],
-            ttl numeric, result_ttl numeric, failure_ttl numeric, signature text)
+            ttl numeric, result_ttl numeric, failure_ttl numeric, signature text,
+            requires text[])
          order by t.name collate "C"
     loop
         perform howdah.check_name('task', v_task.name);
@@ -48,19 +49,25 @@ begin
         end if;
         perform howdah.check_task_options(v_task.timeout, v_task.max_retries, v_task.priority, v_task.backoff,
             v_task.ttl, v_task.result_ttl, v_task.failure_ttl);
+        perform howdah.check_labels('requires', v_task.requires);
+        if v_task.requires <> '{}' then
+            perform howdah.use_controls(true);
+        end if;
         insert into howdah.task as t (name, queue, timeout, max_retries, priority, backoff, ttl, result_ttl,
-                                      failure_ttl, signature, registered_at, changed_at)
+                                      failure_ttl, signature, registered_at, changed_at, requires)
         values (v_task.name, v_task.queue, v_task.timeout, v_task.max_retries, v_task.priority, v_task.backoff,
-                v_task.ttl, v_task.result_ttl, v_task.failure_ttl, v_task.signature, i_now, i_now)
+                v_task.ttl, v_task.result_ttl, v_task.failure_ttl, v_task.signature, i_now, i_now,
+                howdah.labels(v_task.requires))
         on conflict (name) do update
            set queue = excluded.queue, timeout = excluded.timeout, max_retries = excluded.max_retries,
                priority = excluded.priority, backoff = excluded.backoff, ttl = excluded.ttl,
                result_ttl = excluded.result_ttl, failure_ttl = excluded.failure_ttl, signature = excluded.signature,
-               changed_at = excluded.changed_at
-         where (t.queue, t.timeout, t.max_retries, t.priority, t.backoff, t.ttl, t.result_ttl, t.failure_ttl, t.signature)
+               changed_at = excluded.changed_at, requires = excluded.requires
+         where (t.queue, t.timeout, t.max_retries, t.priority, t.backoff, t.ttl, t.result_ttl, t.failure_ttl, t.signature,
+                t.requires)
                is distinct from
                (excluded.queue, excluded.timeout, excluded.max_retries, excluded.priority, excluded.backoff, excluded.ttl,
-                excluded.result_ttl, excluded.failure_ttl, excluded.signature);
+                excluded.result_ttl, excluded.failure_ttl, excluded.signature, excluded.requires);
     end loop;
 end;
 $$;
@@ -117,8 +124,8 @@ begin
         select nextval('howdah.position_seq') as pos, x.id, x.attempt from (select * from removed order by id) x
     )
     insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
-    select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task,
-           howdah.limit_id('key', j.concurrency_key)
+    select howdah.lane_of(coalesce(j.queue, t.queue), j.tenant, coalesce(j.requires, t.requires)),
+           coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task, howdah.limit_id('key', j.concurrency_key)
       from ordered o join howdah.job j on j.id = o.id left join howdah.task t on t.name = j.task;
     get diagnostics v_parked = row_count;
     if v_placed + v_parked > 0 then
@@ -144,7 +151,7 @@ declare
         select t.name from howdah.task t
          where t.name = any (i_tasks)
            -- changed: an earlier registration may have placed jobs elsewhere
-           and (t.queue is not null or t.priority is not null or t.changed_at > t.registered_at));
+           and (t.queue is not null or t.priority is not null or t.requires is not null or t.changed_at > t.registered_at));
     v_count bigint;
 begin
     if v_tasks = '{}' then
@@ -153,7 +160,7 @@ begin
     with misplaced as materialized (
         select r.ctid as row from howdah.ready r join howdah.job j on j.id = r.id join howdah.task t on t.name = r.task
          where r.task = any (v_tasks)
-           and (j.queue is null and r.queue <> coalesce(t.queue, 'default')
+           and (r.queue <> howdah.lane_of(coalesce(j.queue, t.queue), j.tenant, coalesce(j.requires, t.requires))
                 or j.priority is null and r.priority <> coalesce(t.priority, 0))
            for update of r skip locked
     ), removed as (
@@ -162,8 +169,8 @@ begin
         select nextval('howdah.position_seq') as pos, x.id, x.attempt from (select * from removed order by id) x
     )
     insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
-    select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task,
-           howdah.limit_id('key', j.concurrency_key)
+    select howdah.lane_of(coalesce(j.queue, t.queue), j.tenant, coalesce(j.requires, t.requires)),
+           coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task, howdah.limit_id('key', j.concurrency_key)
       from ordered o join howdah.job j on j.id = o.id join howdah.task t on t.name = j.task;
     get diagnostics v_count = row_count;
     return v_count;
@@ -174,7 +181,8 @@ comment on function howdah.place_anew is 'Move ready jobs to the lane that their
 
 
 -- howdah.kind_of: a number for a worker's filters; what it may claim is the same for all workers of a kind.
-create or replace function howdah.kind_of(i_queues text[], i_topic text, i_tasks text[], i_patterns text[])
+create or replace function howdah.kind_of(
+    i_queues text[], i_topic text, i_tasks text[], i_patterns text[], i_labels text[] default null)
     returns bigint
     language sql
     stable
@@ -183,7 +191,8 @@ as $$
     select hashtextextended(jsonb_build_array(i_topic,
         case when i_queues is not null then array(select distinct q from unnest(i_queues) q order by q) end,
         array(select distinct p from unnest(i_patterns) p order by p),
-        array(select distinct t from unnest(i_tasks) t order by t))::text, 0);
+        array(select distinct t from unnest(i_tasks) t order by t),
+        coalesce(howdah.labels(i_labels), '{}'))::text, 0);
 $$;
 
 comment on function howdah.kind_of is 'Number of the kind of workers with these filters.';
@@ -198,7 +207,8 @@ create or replace function jobs.worker_started(
     i_allow  text[] default null,
     i_host   text default null,
     i_pid    integer default null,
-    i_lease  numeric default 15
+    i_lease  numeric default 15,
+    i_labels text[] default null
 )
     returns bigint
     language plpgsql
@@ -223,11 +233,13 @@ begin
     v_tasks := array(select e ->> 'name' from jsonb_array_elements(i_tasks) e);
     perform howdah.check_name('allow', a) from unnest(i_allow) a;
     perform howdah.check_name('queues', q) from unnest(i_queues) q;
+    perform howdah.check_labels('labels', i_labels);
     v_patterns := array(select howdah.topic_pattern(a) || '.%' from unnest(i_allow) a);
     perform howdah.live();
-    insert into howdah.worker (id, name, host, pid, queues, topic, tasks, allow, patterns, kind, lease, started_at)
+    insert into howdah.worker (id, name, host, pid, queues, topic, tasks, allow, patterns, kind, lease, started_at, labels)
     values (nextval('howdah.worker_seq'), coalesce(i_name, 'worker'), i_host, i_pid, i_queues, i_topic, v_tasks,
-            i_allow, v_patterns, howdah.kind_of(i_queues, i_topic, v_tasks, v_patterns), coalesce(i_lease, 15), v_now)
+            i_allow, v_patterns, howdah.kind_of(i_queues, i_topic, v_tasks, v_patterns, i_labels), coalesce(i_lease, 15), v_now,
+            coalesce(howdah.labels(i_labels), '{}'))
     returning id into v_id;
     insert into howdah.beat (worker_id, beat_at) values (v_id, v_now);
     perform howdah.adopt(v_tasks, v_patterns, v_now);
@@ -238,7 +250,8 @@ $$;
 comment on function jobs.worker_started is $$Register a worker with the tasks it knows; answers its number, new at each start.
 
 What the tasks declare (queue, timeout, max_retries, …) counts for jobs published from anywhere that do not give it. Jobs that
-waited for a worker who knows these tasks become ready. i_allow names packages whose functions it may run; i_lease is seconds.$$;
+waited for a worker who knows these tasks become ready. i_allow names packages whose functions it may run; i_lease is seconds. Several
+queues are served in the order given. i_labels: what it has, for jobs that require it.$$;
 
 
 -- howdah.unregister: removes a worker that holds no run any more.

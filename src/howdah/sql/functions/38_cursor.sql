@@ -112,7 +112,10 @@ create or replace function howdah.move_floors(i_settled bigint, i_now timestampt
     language plpgsql
     set enable_bitmapscan = off     -- it would collect a whole lane to find its first row
 as $$
+declare
+    v_step bigint;      -- of a thousand tenants' lanes not each is moved at each tick
 begin
+    v_step := greatest(500, 5 * (select count(*) from howdah.lane));
     update howdah.lane l
        set floor = v.floor, moved_at = i_now
       from (select k.queue, k.priority, least(coalesce(head.pos - 1, i_settled), i_settled) as floor
@@ -121,8 +124,8 @@ begin
                     select r.pos from howdah.ready r
                      where r.queue = k.queue and r.priority = k.priority and r.pos > k.floor
                      order by r.queue, r.priority, r.pos limit 1) head on true
-             where k.floor < i_settled - 500) v
-     where l.queue = v.queue and l.priority = v.priority and v.floor >= l.floor + 500;
+             where k.floor < i_settled - v_step) v
+     where l.queue = v.queue and l.priority = v.priority and v.floor >= l.floor + v_step;
 end;
 $$;
 

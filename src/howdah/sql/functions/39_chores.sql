@@ -26,8 +26,8 @@ begin
           from (select * from removed order by run_at, id) x
     ), made_ready as (
         insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
-        select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task,
-               howdah.limit_id('key', j.concurrency_key)
+        select howdah.lane_of(coalesce(j.queue, t.queue), j.tenant, coalesce(j.requires, t.requires)),
+               coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task, howdah.limit_id('key', j.concurrency_key)
           from ordered o join howdah.job j on j.id = o.id left join howdah.task t on t.name = j.task
         returning queue, task
     )
@@ -165,17 +165,19 @@ as $$
 declare
     v_unknown text[];
     v_count   bigint;
+    v_heads   bigint;
 begin
     if not exists (select from howdah.worker) then
         return 0;
     end if;
+    v_heads := greatest(200 / (1 + (select count(*) from howdah.lane) / 100) ^ 2, 2);     -- of many tenants a few each
     v_unknown := array(
         select u.task
           from (select distinct head.task from howdah.lane l
                  cross join lateral (
                         select r.task from howdah.ready r
                          where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor
-                         order by r.queue, r.priority, r.pos limit 200) head) u
+                         order by r.queue, r.priority, r.pos limit v_heads) head) u
          where not exists (select from howdah.worker w where u.task = any (w.tasks) or u.task like any (w.patterns)));
     if v_unknown = '{}' then
         return 0;
@@ -242,7 +244,8 @@ begin
     end if;
     perform setval('howdah.last_stray_check', howdah.milliseconds());
     delete from howdah.lane l
-     where l.moved_at < clock_timestamp() - interval '10 min'
+     -- a tenant may never come again, and its floor is moved as long as others are busy
+     where (l.moved_at < clock_timestamp() - interval '10 min' or l.tenant is not null)
        -- one probe a lane; `not exists` may become a join that reads all of ready
        and (select true from howdah.ready r where r.queue = l.queue and r.priority = l.priority limit 1) is null;
     perform howdah.place_anew(array(select t.name from howdah.task t where t.changed_at > howdah.now() - interval '1 hour'));

@@ -26,7 +26,8 @@ create or replace function jobs.resume_queue(i_queue text)
 as $$
 begin
     perform howdah.check_name('queue', i_queue);
-    delete from howdah.queue q where q.queue = i_queue and q.result_ttl is null and q.failure_ttl is null and q.max_waiting is null;
+    delete from howdah.queue q where q.queue = i_queue and q.result_ttl is null and q.failure_ttl is null
+       and q.max_waiting is null and q.ageing is null;
     if not found then
         update howdah.queue q set paused_at = null, reason = null where q.queue = i_queue;
     end if;
@@ -38,11 +39,31 @@ $$;
 comment on function jobs.resume_queue is 'Claim jobs of a paused queue again.';
 
 
--- jobs.set_queue: limits of a queue, and how long its finished jobs are kept.
+-- howdah.set_ageing: when a queue's jobs go before higher priorities.
+create or replace function howdah.set_ageing(i_queue text, i_ageing numeric)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform howdah.check_number('ageing', i_ageing, -1, 3155760000);
+    if i_ageing is null then
+        return;
+    end if;
+    perform howdah.use_controls();
+    insert into howdah.queue as q (queue, ageing) values (i_queue, case when i_ageing >= 0 then i_ageing end)
+    on conflict (queue) do update set ageing = excluded.ageing;
+end;
+$$;
+
+comment on function howdah.set_ageing is 'Set when jobs of a queue go before higher priorities.';
+
+
+-- jobs.set_queue: limits of a queue, its ageing, and how long its finished jobs are kept.
 create or replace function jobs.set_queue(
     i_queue text, i_result_ttl numeric default null, i_failure_ttl numeric default null,
     i_max_running integer default null, i_rate integer default null, i_per interval default null,
-    i_max_waiting integer default null)
+    i_max_waiting integer default null, i_ageing numeric default null)
     returns void
     language plpgsql
     security definer
@@ -54,6 +75,7 @@ begin
     perform howdah.check_number('failure_ttl', i_failure_ttl, -1, 3155760000);
     perform howdah.check_number('max_waiting', i_max_waiting, -1, 1000000000);
     perform howdah.set_limit('queue', i_queue, i_max_running, i_rate, i_per);
+    perform howdah.set_ageing(i_queue, i_ageing);
     if i_result_ttl is not null or i_failure_ttl is not null then
         perform howdah.keep_queue(i_queue, i_result_ttl, i_failure_ttl);
     end if;
@@ -68,7 +90,8 @@ $$;
 comment on function jobs.set_queue is $$Set what holds for a queue; what is not given stays as it is, -1 removes a limit.
 
 i_max_running: how many slots its jobs take at once, over all workers. i_rate and i_per: how many start in any such interval.
-i_max_waiting: how many may wait before publish refuses (JB008). i_result_ttl, i_failure_ttl: seconds to keep successes (default
+i_max_waiting: how many may wait before publish refuses (JB008). i_ageing: seconds after which a waiting job goes before every
+higher priority. i_result_ttl, i_failure_ttl: seconds to keep successes (default
 7 days) and the rest (30 days), -1 for ever; for jobs that have ended before, too; a time that the job or its task names comes
 first. A limit holds from its commit on. Raises JB001 naming the field.$$;
 

@@ -108,7 +108,8 @@ comment on function jobs.failures is 'Failed attempts of a job, oldest first. Ra
 
 
 -- jobs.unfinished: what a burst worker waits for. Without its topic it would wait for what it never claims.
-create or replace function jobs.unfinished(i_queues text[] default null, i_topic text default null)
+create or replace function jobs.unfinished(
+    i_queues text[] default null, i_topic text default null, i_labels text[] default null)
     returns bigint
     language plpgsql
     stable
@@ -119,9 +120,10 @@ declare
     v_topic constant text := howdah.topic_pattern(i_topic);
 begin
     return (select count(*) from howdah.ready r
-             where (i_queues is null or r.queue = any (i_queues))
+             where (i_queues is null or howdah.queue_of(r.queue) = any (i_queues))
                and (v_topic is null or r.task like v_topic)
-               and not exists (select from howdah.queue q where q.queue = r.queue and q.paused_at is not null))
+               and (howdah.labels_of(r.queue) is null or howdah.labels_of(r.queue) <@ coalesce(i_labels, '{}'))
+               and not exists (select from howdah.queue q where q.queue = howdah.queue_of(r.queue) and q.paused_at is not null))
          + (select count(*) from howdah.running r
               join howdah.job j on j.id = r.id
               left join howdah.task t on t.name = j.task
@@ -142,7 +144,8 @@ comment on function jobs.unfinished is 'How many jobs are ready or running in th
 
 
 -- jobs.left_over: what a burst worker leaves behind.
-create or replace function jobs.left_over(i_queues text[] default null, i_topic text default null)
+create or replace function jobs.left_over(
+    i_queues text[] default null, i_topic text default null, i_labels text[] default null)
     returns table (reason text, jobs bigint)
     language plpgsql
     stable
@@ -161,7 +164,10 @@ begin
                   from howdah.blocked b where b.kind <> 'alone'
                 union all
                 select r.id, 'queue paused'
-                  from howdah.ready r join howdah.queue q on q.queue = r.queue and q.paused_at is not null) x
+                  from howdah.ready r join howdah.queue q on q.queue = howdah.queue_of(r.queue) and q.paused_at is not null
+                union all
+                select r.id, 'labels missing'
+                  from howdah.ready r where not (howdah.labels_of(r.queue) <@ coalesce(i_labels, '{}'))) x
           join howdah.job j on j.id = x.id
           left join howdah.task t on t.name = j.task
          where (i_queues is null or coalesce(j.queue, t.queue, 'default') = any (i_queues))
@@ -255,7 +261,8 @@ declare
     v_now constant timestamptz := howdah.now();
 begin
     return query
-        select 'ready', r.queue, count(*)::numeric from howdah.ready r group by r.queue
+        select 'ready', howdah.queue_of(r.queue), sum(r.jobs)
+          from (select x.queue, count(*) as jobs from howdah.ready x group by x.queue) r group by 2
         union all
         select c.state::text, coalesce(j.queue, t.queue, 'default'), count(*)
           from howdah.current c join howdah.job j on j.id = c.id left join howdah.task t on t.name = j.task
@@ -263,9 +270,9 @@ begin
         union all
         select f.state::text, null, count(*) from howdah.finished f group by f.state
         union all
-        select 'oldest_ready_seconds', r.queue,
-               round(extract(epoch from v_now - (select j.created_at from howdah.job j where j.id = min(r.id))), 3)
-          from howdah.ready r group by r.queue
+        select 'oldest_ready_seconds', howdah.queue_of(r.queue),
+               round(extract(epoch from v_now - (select j.created_at from howdah.job j where j.id = min(r.first))), 3)
+          from (select x.queue, min(x.id) as first from howdah.ready x group by x.queue) r group by 2
         union all
         select 'expired', null, count(*) from howdah.running r where r.deadline < v_now
         union all
@@ -277,6 +284,8 @@ begin
         select 'result_ttl', q.queue, q.result_ttl::numeric from howdah.queue q where q.result_ttl is not null
         union all
         select 'failure_ttl', q.queue, q.failure_ttl::numeric from howdah.queue q where q.failure_ttl is not null
+        union all
+        select 'ageing', q.queue, q.ageing::numeric from howdah.queue q where q.ageing is not null
         union all
         select 'holes', null, count(*) from howdah.hole
         union all

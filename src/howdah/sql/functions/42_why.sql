@@ -135,6 +135,28 @@ create or replace function howdah.why_unknown(i_task text, i_reason text)
 comment on function howdah.why_unknown is 'No worker knows its task.';
 
 
+-- What is missing to the live worker that comes nearest to having all labels of a lane; null: nothing.
+create or replace function howdah.missing_labels(i_lane text, i_task text, i_now timestamptz)
+    returns text
+    language sql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+    select nullif(array_to_string(m.labels, ' and '), '')
+      from howdah.worker w
+      join howdah.beat b on b.worker_id = w.id
+     cross join lateral (
+            select array(select l from unnest(howdah.labels_of(i_lane)) l where l <> all (w.labels)) as labels) m
+     where b.beat_at + make_interval(secs => w.lease) >= i_now
+       and (w.queues is null or howdah.queue_of(i_lane) = any (w.queues))
+       and (w.topic is null or i_task like howdah.topic_pattern(w.topic))
+       and (i_task = any (w.tasks) or i_task like any (w.patterns))
+     order by cardinality(m.labels), m.labels limit 1;
+$$;
+
+comment on function howdah.missing_labels is 'Labels that no worker has.';
+
+
 -- The first thing that keeps a ready job from being claimed: a pause, no worker, workers of other queues or tasks, others
 -- in front of it.
 create or replace function howdah.why_ready(i_job jobs."all", i_now timestamptz)
@@ -151,20 +173,23 @@ declare
     v_knows  bigint;
     v_full   text;
     v_alive  bigint;
+    v_name   text;      -- of its queue
+    v_labels text;
 begin
     select r.* into v_ready from howdah.ready r
      where r.ctid = (select howdah.ready_position(j) from howdah.job j where j.id = i_job.id);
-    select q.* into v_queue from howdah.queue q where q.queue = v_ready.queue and q.paused_at is not null;
+    v_name := howdah.queue_of(v_ready.queue);
+    select q.* into v_queue from howdah.queue q where q.queue = v_name and q.paused_at is not null;
     if found then
         return format('Queue %s is paused since %s%s.', v_queue.queue, date_trunc('second', v_queue.paused_at),
             coalesce(': ' || v_queue.reason, ''));
     end if;
-    v_full := howdah.why_full(v_ready.queue, coalesce((select j.slots from howdah.job j where j.id = i_job.id), 1), i_now);
+    v_full := howdah.why_full(v_name, coalesce((select j.slots from howdah.job j where j.id = i_job.id), 1), i_now);
     if v_full is not null then
         return format('It is ready, and waits for %s.', v_full);
     end if;
     select count(*), count(*) filter (
-               where (w.queues is null or v_ready.queue = any (w.queues))
+               where (w.queues is null or v_name = any (w.queues))
                  and (w.topic is null or i_job.task like howdah.topic_pattern(w.topic))
                  and (i_job.task = any (w.tasks) or i_job.task like any (w.patterns))),
            count(*) filter (where i_job.task = any (w.tasks) or i_job.task like any (w.patterns))
@@ -177,14 +202,19 @@ begin
             or r.priority = v_ready.priority and r.pos < v_ready.pos) limit 100000) x;
     if v_alive = 0 then
         return format('It is ready in queue %s with %s before it, and no worker is running; start one (howdah worker) or consume it.',
-            v_ready.queue, howdah.counted(v_ahead, 'job'));
+            v_name, howdah.counted(v_ahead, 'job'));
     elsif v_knows = 0 then      -- about to be parked; the answer is the same before and after
         return howdah.why_unknown(i_job.task, null);
     elsif v_serves = 0 then
         return format('It is ready, but of %s running none serves queue %s and knows task %s.',
-            howdah.counted(v_alive, 'worker'), v_ready.queue, i_job.task);
+            howdah.counted(v_alive, 'worker'), v_name, i_job.task);
     end if;
-    return format('It is ready in queue %s with %s before it, served by %s.', v_ready.queue,
+    v_labels := howdah.missing_labels(v_ready.queue, i_job.task, i_now);
+    if v_labels is not null then
+        return format('It is ready, but it requires %s, and of the workers that serve queue %s and know task %s none has %s.',
+            array_to_string(howdah.labels_of(v_ready.queue), ' and '), v_name, i_job.task, v_labels);
+    end if;
+    return format('It is ready in queue %s with %s before it, served by %s.', v_name,
         howdah.counted(v_ahead, 'job'), howdah.counted(v_serves, 'worker'));
 end;
 $$;

@@ -54,7 +54,17 @@ create or replace function howdah.fsck_ready()
 as $$
     select 'ready under another task', r.id, r.task from howdah.ready r join howdah.job j on j.id = r.id where r.task <> j.task
     union all
-    select 'ready in another queue', r.id, r.queue from howdah.ready r join howdah.job j on j.id = r.id where r.queue <> j.queue
+    select 'ready in another queue', r.id, r.queue from howdah.ready r join howdah.job j on j.id = r.id
+     where howdah.queue_of(r.queue) <> j.queue
+    union all
+    select 'ready in the lane of another tenant', r.id, r.queue from howdah.ready r join howdah.job j on j.id = r.id
+     where howdah.tenant_of(r.queue) is distinct from j.tenant
+    union all
+    select 'ready in a lane of other labels', r.id, r.queue from howdah.ready r join howdah.job j on j.id = r.id
+     where coalesce(howdah.labels_of(r.queue), '{}') <> j.requires
+    union all
+    select 'tenant or labels that claims do not heed', r.id, r.queue from howdah.ready r
+     where r.queue ~ '[/+]' and not coalesce(pg_sequence_last_value('howdah.controls'::regclass) > 0, false)
     union all
     select 'ready at another priority', r.id, r.priority::text
       from howdah.ready r join howdah.job j on j.id = r.id where r.priority <> j.priority

@@ -18,7 +18,7 @@ begin
     if i_max_running is null and i_rate is null then
         return;
     end if;
-    perform setval('howdah.controls', 1);
+    perform howdah.use_controls();
     insert into howdah.limits as l (id, kind, name, max_running, rate, per, by_hand, adopted_at)
     values (v_id, i_kind, i_name, nullif(i_max_running, -1), nullif(i_rate, -1), case when i_rate > 0 then v_per end, true,
             case when i_kind = 'key' then howdah.now() end)
@@ -354,7 +354,7 @@ as $$
                  cross join lateral (
                        select from howdah.ready r
                         where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor limit i_most) x
-                 where l.queue = i_queue
+                 where l.base = i_queue
                 union all
                 select from howdah.ready r
                  where r.queue = i_queue
@@ -382,7 +382,7 @@ as $$
                    select r.id from howdah.ready r
                     where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor
                     order by r.queue, r.priority, r.pos limit 1) head
-             where l.queue = i_queue
+             where l.base = i_queue
             union all
             select first.id from (
                 select r.id from howdah.ready r

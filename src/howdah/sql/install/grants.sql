@@ -53,7 +53,7 @@ begin
     -- views run their functions as the caller
     foreach v_role in array array['howdah_monitor', 'howdah_operator'] loop
         continue when not exists (select from pg_roles where rolname = v_role);
-        execute format('grant execute on function howdah.now(), howdah.seconds(double precision) to %I', v_role);
+        execute format('grant execute on function howdah.now(), howdah.seconds(double precision), howdah.queue_of(text), howdah.lane_of(text, text, text[]) to %I', v_role);
     end loop;
     foreach v_grant slice 1 in array v_grants loop
         continue when not exists (select from pg_roles where rolname = v_grant[1]);

@@ -36,8 +36,10 @@ create sequence howdah.last_chores as bigint minvalue 0 start 0;
 create sequence howdah.last_stray_check as bigint minvalue 0 start 0;
 -- 1 while there may be suspects; read at each claim, which costs a tenth of a look into the table.
 create sequence howdah.suspects as bigint minvalue 0 start 0;
--- 1 once limits are in use, which a plain claim knows nothing of.
+-- 0 as long as claims need heed priorities only; 1: ageing or limits; 2: tenants or labels, too. See functions/12_lanes.sql.
 create sequence howdah.controls as bigint minvalue 0 start 0;
+-- Whose turn it is, where claims go round lanes.
+create sequence howdah.turn as bigint minvalue 0 start 0;
 -- 1 once some queue has had a max_waiting.
 create sequence howdah.bounds as bigint minvalue 0 start 0;
 -- Since when the server works, as far as we saw it: what is unlogged begins anew after a crash or a promotion.
@@ -73,7 +75,9 @@ create table howdah.job (
     meta         jsonb,
     concurrency_key   text collate "C",      -- jobs of one key share its slots; see functions/32_limited.sql
     concurrency_limit integer,               -- slots of that key, unless jobs.set_key has set it; null: 1
-    slots             integer                -- slots that a run takes of each of its limits; null: 1
+    slots             integer,               -- slots that a run takes of each of its limits; null: 1
+    tenant       text collate "C",           -- whose job it is: claims go round the tenants of a queue
+    requires     text[] collate "C"          -- labels that a worker must have; null: as the task says
 );
 create unique index job_key on howdah.job (key) where key is not null;
 
@@ -94,6 +98,7 @@ create table howdah.blocked (
     blocked_at timestamptz not null,
     limit_id   bigint,                       -- kind limit: the limit it waits for, in the order of priority and pos
     queue      text collate "C",
+    lane       text collate "C",
     priority   smallint,
     pos        bigint
 );
@@ -103,7 +108,7 @@ create index blocked_queue on howdah.blocked (queue) where kind = 'limit';
 
 -- Read in index order by claims; nothing is ever claimed at or below its lane's floor.
 create table howdah.ready (
-    queue    text collate "C" not null,
+    queue    text collate "C" not null,      -- the lane: queue, tenant and labels, see functions/12_lanes.sql
     priority smallint not null,
     pos      bigint not null,                -- order of becoming ready; a direct publish has pos = id
     id       bigint not null,
@@ -194,12 +199,15 @@ create table howdah.notice (
 create index notice_job on howdah.notice (id);
 create index notice_worker on howdah.notice (worker_id);
 
--- The claim cursor. A lane is a queue and a priority; nothing at or below its floor is left to take.
+-- The claim cursor. A lane is a queue (of a tenant, for labels) and a priority; nothing at or below its floor is left to take.
 create table howdah.lane (
     queue    text collate "C" not null,
     priority smallint not null,
     floor    bigint not null default 0,
     moved_at timestamptz not null,
+    base     text collate "C" not null generated always as (split_part(split_part(queue, '+', 1), '/', 1)) stored,
+    tenant   text collate "C" generated always as (nullif(split_part(split_part(queue, '+', 1), '/', 2), '')) stored,
+    labels   text[] collate "C" generated always as (string_to_array(nullif(split_part(queue, '+', 2), ''), ',')) stored,
     primary key (queue, priority)
 ) with (fillfactor = 50);
 
@@ -230,7 +238,8 @@ create table howdah.queue (
     result_ttl  double precision,            -- seconds to keep a success; null: the default; -1: for ever
     failure_ttl double precision,            -- seconds to keep what ended otherwise
     kept_since  timestamptz,                 -- when one of the two was last set
-    max_waiting integer                      -- publish refuses when so many wait; null: it never does
+    max_waiting integer,                     -- publish refuses when so many wait; null: it never does
+    ageing      double precision             -- seconds after which a job goes before all others; null: never
 );
 
 -- What may run at once, and how often something may start; see functions/32_limited.sql. (Plural, because LIMIT is a
@@ -297,7 +306,8 @@ create table howdah.task (
     failure_ttl   double precision,
     signature     text,
     registered_at timestamptz not null,
-    changed_at    timestamptz not null
+    changed_at    timestamptz not null,
+    requires      text[] collate "C"         -- labels that a worker must have
 );
 
 create table howdah.worker (
@@ -314,7 +324,8 @@ create table howdah.worker (
     lease      double precision not null,    -- seconds after its last beat until it counts as dead
     started_at timestamptz not null,
     tied       boolean not null default false,   -- a session of its own holds a lock for as long as it lives
-    missing_since timestamptz                -- nobody held that lock when somebody looked
+    missing_since timestamptz,               -- nobody held that lock when somebody looked
+    labels     text[] collate "C" not null default '{}'  -- what it has: jobs may require it
 );
 
 -- Apart from worker, because it is updated every second and read by nobody on the hot path.
@@ -380,7 +391,40 @@ create type howdah.publication as (
     meta         jsonb,
     concurrency_key   text,
     concurrency_limit integer,
-    slots             integer
+    slots             integer,
+    at_front     boolean,
+    tenant       text,
+    requires     text[]
+);
+
+-- One job locked to be started; see functions/32_candidates.sql.
+create type howdah.candidate as (
+    row      tid,
+    id       bigint,
+    pos      bigint,
+    attempt  integer,
+    queue    text,
+    lane     text,
+    priority smallint,
+    task     text,
+    key_limit bigint
+);
+
+-- Queues that have a limit, and how many jobs of each may be looked at: as many as it seems to have room for.
+create type howdah.queue_room as (
+    queues text[],
+    rooms  integer[]
+);
+
+-- One lane to take from; `lanes` is how many lanes its level has.
+create type howdah.open_lane as (
+    lane     text,
+    queue    text,
+    priority smallint,
+    after    bigint,
+    until    bigint,
+    level    integer,
+    lanes    integer
 );
 
 -- One run just claimed, in the order of claiming.
@@ -408,6 +452,7 @@ create type howdah.contender as (
     attempt     integer,
     task        text,
     queue       text,
+    lane        text,
     priority    smallint,
     key_limit   bigint,
     task_limit  bigint,

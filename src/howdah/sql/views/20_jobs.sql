@@ -40,7 +40,7 @@ with unfinished as (
     -- a direct publish, found by its lane's key
     select j.id, 'ready', r.attempt, r.attempt, null, null, null, null, null, null
       from howdah.job j
-      join howdah.ready r on r.queue = coalesce(j.queue, 'default') and r.priority = coalesce(j.priority, 0)
+      join howdah.ready r on r.queue = howdah.lane_of(j.queue, j.tenant, j.requires) and r.priority = coalesce(j.priority, 0)
                          and r.pos = j.id and r.id = j.id
     union all
     -- what came back, found by its number

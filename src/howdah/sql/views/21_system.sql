@@ -2,7 +2,7 @@
 
 create or replace view jobs.tasks as
 select t.name as task, t.queue, t.timeout, t.max_retries, t.priority, t.backoff, t.ttl, t.result_ttl, t.failure_ttl,
-       t.signature, t.registered_at, t.changed_at,
+       t.signature, t.registered_at, t.changed_at, t.requires,
        (select count(*) from howdah.worker w
          where t.name = any (w.tasks) or t.name like any (w.patterns)) as workers
   from howdah.task t;
@@ -12,8 +12,8 @@ comment on view jobs.tasks is 'Tasks that workers have registered, with their op
 
 create or replace view jobs.queues as
 with jobs_of as (
-    select r.queue, count(*) as ready, 0::bigint as running, 0::bigint as waiting
-      from howdah.ready r group by r.queue
+    select howdah.queue_of(r.queue) as queue, r.jobs as ready, 0::bigint as running, 0::bigint as waiting
+      from (select x.queue, count(*) as jobs from howdah.ready x group by x.queue) r
     union all
     select coalesce(j.queue, t.queue, 'default'), 0,
            count(*) filter (where c.state = 'running'), count(*) filter (where c.state <> 'running')
@@ -24,7 +24,7 @@ with jobs_of as (
 )
 select o.queue, sum(o.ready)::bigint as ready, sum(o.running)::bigint as running, sum(o.waiting)::bigint as waiting,
        max(q.paused_at) as paused_at, max(q.reason) as reason, max(q.result_ttl) as result_ttl,
-       max(q.failure_ttl) as failure_ttl
+       max(q.failure_ttl) as failure_ttl, max(q.ageing) as ageing
   from jobs_of o
   left join howdah.queue q on q.queue = o.queue
  group by o.queue;
@@ -35,7 +35,7 @@ comment on view jobs.queues is 'Queues that hold unfinished jobs or have been se
 create or replace view jobs.workers as
 select w.id as worker_id, w.name, w.host, w.pid, w.queues, w.topic, cardinality(w.tasks) as tasks, w.allow,
        w.started_at, b.beat_at, w.lease,
-       b.beat_at + howdah.seconds(w.lease) > howdah.now() as alive,
+       b.beat_at + howdah.seconds(w.lease) > howdah.now() as alive, w.labels,
        (select count(*) from howdah.running r where r.worker_id = w.id) as running,
        exists (select from howdah.sleeper s where s.worker_id = w.id and s.state <> 'up') as asleep
   from howdah.worker w

@@ -25,6 +25,7 @@ alter sequence howdah.last_chores restart;
 alter sequence howdah.suspects restart;
 alter sequence howdah.controls restart;
 alter sequence howdah.bounds restart;
+alter sequence howdah.turn restart;
 alter sequence howdah.up_since restart;
 alter sequence howdah.search_scheduled restart;
 alter sequence howdah.search_expiry restart;

@@ -1,0 +1,120 @@
+-- start: ready ─► running for jobs that howdah.candidates has locked.
+
+-- howdah.start: starts jobs, given by the places of their rows; returns them in that order.
+--
+-- Fence: each run draws its number from run_seq. Locks: the rows are the caller's already.
+create or replace function howdah.start(i_rows tid[], i_worker_id bigint, i_now timestamptz)
+    returns setof howdah.claimed
+    language plpgsql
+    volatile
+    set enable_bitmapscan = off
+    set enable_hashjoin = on        -- of what was given with what was removed: neither is a table
+as $$
+begin
+    return query
+    with removed as (
+        delete from howdah.ready r where r.ctid = any (i_rows)
+        returning r.ctid as row, r.id, r.attempt, r.task, r.queue, r.priority
+    ), picked as materialized (
+        select m.row, m.id, nextval('howdah.run_seq') as run_id, m.attempt + 1 as attempt, m.task, m.queue, m.priority,
+               coalesce(j.timeout, t.timeout, 60) as timeout, coalesce(j.max_retries, t.max_retries, 3) as max_retries,
+               j.key, j.headers, j.meta, j.body, coalesce(j.result_ttl, t.result_ttl) as result_ttl
+          from removed m
+          join howdah.job j on j.id = m.id
+          left join howdah.task t on t.name = j.task
+    ), started as (
+        insert into howdah.running (id, run_id, worker_id, attempt, started_at, deadline, result_ttl)
+        select p.id, p.run_id, i_worker_id, p.attempt, i_now, i_now + make_interval(secs => p.timeout), p.result_ttl
+          from picked p
+    )
+    select p.id, p.run_id, p.attempt, p.task, howdah.queue_of(p.queue), p.priority, p.timeout, p.max_retries, p.key,
+           p.headers, p.meta, p.body
+      from picked p join unnest(i_rows) with ordinality u (row, n) on u.row = p.row
+     order by u.n;
+end;
+$$;
+
+comment on function howdah.start is 'Move locked jobs from ready to running.';
+
+
+-- howdah.claim_controlled: ready ─► running where there is more to heed than priorities; else as howdah.claim.
+create or replace function howdah.claim_controlled(
+    i_num       integer,
+    i_worker_id bigint,
+    i_queues    text[],
+    i_topic     text,
+    i_tasks     text[],
+    i_patterns  text[],
+    i_labels    text[],
+    i_discover  boolean,
+    i_now       timestamptz,
+    i_shares    integer[] default null
+)
+    returns setof howdah.claimed
+    language plpgsql
+    volatile
+as $$
+declare
+    v_rooms      howdah.queue_room;
+    v_tasks      text[];
+    v_candidates howdah.candidate[];
+begin
+    perform pg_sequence_last_value('howdah.controls'::regclass);    -- tells whoever sets a limit that we are about to look
+    perform howdah.live();      -- before the first number is drawn
+    v_rooms := howdah.queue_rooms(i_queues, i_num, i_now);
+    v_tasks := howdah.limited_tasks();
+    v_candidates := array(
+        select c from howdah.candidates(
+            i_num, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_discover, i_now, v_rooms, i_shares) c);
+    if v_rooms.queues is null and v_tasks is null and not howdah.some_limit_opened(i_now)
+       and not exists (select from unnest(v_candidates) c where c.key_limit is not null) then
+        return query select s.* from howdah.start(array(select c.row from unnest(v_candidates) c), i_worker_id, i_now) s;
+    else
+        return query select s.* from howdah.start_limited(
+            howdah.contenders(v_candidates, i_num, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_rooms, v_tasks, i_now),
+            i_worker_id, i_now) s;
+    end if;
+end;
+$$;
+
+comment on function howdah.claim_controlled is 'As claim, with an order of queues, shares, labels, tenants and ageing.';
+
+
+-- howdah.look_controlled: as howdah.look, where there is more to heed than priorities.
+create or replace function howdah.look_controlled(
+    i_worker howdah.worker, i_num integer, i_discover boolean, i_now timestamptz, i_shares integer[],
+    out list text, out count bigint)
+    language plpgsql
+as $$
+begin
+    select string_agg(concat(
+               '[', c.id, ',', c.run_id, ',', c.attempt, ',"', c.task, '","', c.queue, '",', c.priority, ',', c.timeout, ',',
+               c.max_retries, ',', coalesce(to_json(c.key)::text, 'null'), ',', coalesce(c.headers::text, 'null'), ',',
+               coalesce(c.meta::text, 'null'), ',', coalesce(c.body::text, 'null'), ']'), ','),
+           count(*)
+      into list, count
+      from howdah.claim_controlled(
+               i_num, i_worker.id, i_worker.queues, howdah.topic_pattern(i_worker.topic), i_worker.tasks,
+               i_worker.patterns, i_worker.labels, i_discover, i_now, i_shares) c;
+end;
+$$;
+
+comment on function howdah.look_controlled is 'Claim for a worker, heeding more than priorities; the runs as JSON rows.';
+
+
+-- howdah.still_uncontrolled: a claim that heeds nothing but priorities has been right to do so.
+--
+-- The first job of a system that requires a label may have been committed after the claim read the register. Once in a
+-- system's life; the caller comes again in a moment.
+create or replace function howdah.still_uncontrolled()
+    returns void
+    language plpgsql
+as $$
+begin
+    if pg_sequence_last_value('howdah.controls'::regclass) > 0 then
+        raise lock_not_available using message = 'tenants, labels or limits are in use from this moment on', hint = 'Try again.';
+    end if;
+end;
+$$;
+
+comment on function howdah.still_uncontrolled is 'Fail when claims have more to heed since a moment ago.';
