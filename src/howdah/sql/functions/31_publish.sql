@@ -87,40 +87,52 @@ begin
                v_now + howdah.seconds(coalesce(p.ttl::double precision, t.ttl)) as expires_at,
                coalesce(p.result_ttl::double precision, t.result_ttl) as result_ttl,
                coalesce(p.failure_ttl::double precision, t.failure_ttl) as failure_ttl,
-               p.headers, p.meta
+               p.headers, p.meta, howdah.parents(p.depends_on) as depends_on,
+               case when cardinality(p.depends_on) > 0 then p.allow_failure end as allow_failure
           -- numbers are drawn before the join, which need not keep the order given
           from (select nextval('howdah.position_seq') as id, u.* from unnest(i_jobs) u) p
           left join howdah.task t on t.name = p.task collate "C"
     ), plain as (
         insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
-                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta)
+                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta, depends_on,
+                                allow_failure)
         select g.* from given g where g.key is null
-        returning id, key, queue, priority, task, scheduled_at, expires_at
+        returning id, key, queue, priority, task, scheduled_at, expires_at, depends_on, allow_failure
     ), keyed as (
         -- apart, because ON CONFLICT writes every row twice; in key order, so that two publishers cannot deadlock
         insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
-                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta)
+                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta, depends_on,
+                                allow_failure)
         select g.* from given g where g.key is not null order by g.key collate "C", g.id
             on conflict (key) where key is not null do nothing
-        returning id, key, queue, priority, task, scheduled_at, expires_at
+        returning id, key, queue, priority, task, scheduled_at, expires_at, depends_on, allow_failure
     ), inserted as materialized (
         select i.id, i.key, coalesce(i.queue, 'default') as queue, coalesce(i.priority, 0::smallint) as priority,
-               i.task, i.scheduled_at, i.expires_at
+               i.task, i.scheduled_at, i.expires_at, howdah.awaited(i.depends_on, i.allow_failure) as awaited, i.allow_failure
           from (select * from plain union all select * from keyed) i
     ), made_ready as (
         insert into howdah.ready (queue, priority, pos, id, attempt, task)
-        select i.queue, i.priority, i.id, i.id, 0, i.task from inserted i where i.scheduled_at is null
+        select i.queue, i.priority, i.id, i.id, 0, i.task from inserted i
+         where i.scheduled_at is null and i.awaited is null
     ), made_scheduled as (
         insert into howdah.scheduled (id, run_at, attempt)
-        select i.id, i.scheduled_at, 0 from inserted i where i.scheduled_at is not null
+        select i.id, i.scheduled_at, 0 from inserted i where i.scheduled_at is not null and i.awaited is null
+    ), made_blocked as (
+        insert into howdah.blocked (id, kind, task, attempt, pending, blocked_at)
+        select i.id, 'parent', i.task, 0, cardinality(i.awaited), v_now from inserted i where i.awaited is not null
+    ), made_edges as (
+        insert into howdah.edge (child, parent, allow_failure)
+        select i.id, a.parent, coalesce(i.allow_failure, false)
+          from inserted i cross join lateral unnest(i.awaited) a (parent) where i.awaited is not null
     ), made_expiry as (
         insert into howdah.expiry (expires_at, id)
         select i.expires_at, i.id from inserted i where i.expires_at is not null
     )
     select array_agg(i.id order by i.id), array_agg(i.key order by i.id),
-           array_agg(case when i.scheduled_at is null then 'ready' else 'scheduled' end order by i.id),
+           array_agg(case when i.awaited is not null then 'blocked' when i.scheduled_at is null then 'ready'
+                          else 'scheduled' end order by i.id),
            -- whoever sleeps looks every 5 s at least: only what is due earlier needs the bell
-           bool_or(i.scheduled_at is null or i.scheduled_at < v_now + interval '5 s'),
+           bool_or(i.awaited is null and (i.scheduled_at is null or i.scheduled_at < v_now + interval '5 s')),
            (select array_agg(g.id order by g.id) from given g)
       into v_ids, v_keys, v_states, v_soon, v_given
       from inserted i;
@@ -188,7 +200,9 @@ create or replace function jobs.publish(
     i_failure_ttl  numeric default null,
     i_backoff      numeric[] default null,
     i_headers      jsonb default null,
-    i_meta         jsonb default null
+    i_meta         jsonb default null,
+    i_depends_on   text[] default null,
+    i_allow_failure boolean default null
 )
     returns jobs.published
     language plpgsql
@@ -198,10 +212,10 @@ as $$
 declare
     v_job constant howdah.publication := row(
         i_task, i_body, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, i_key, i_delay, i_ttl,
-        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta);
+        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_depends_on, i_allow_failure);
     v_published jobs.published;
 begin
-    if i_key is not null then
+    if i_key is not null or i_depends_on is not null then
         select p.* into v_published from howdah.publish_jobs(array[v_job]) p;
         return v_published;
     end if;
@@ -220,7 +234,8 @@ comment on function jobs.publish is $$Publish one job; it exists when the callin
 
 What is not given comes from the task's registration, else: queue default, timeout 60 s, 3 retries, priority 0. Larger
 priority first, FIFO within. A moment in the past means now. Publishing a key that exists returns that job (created =
-false) and publishes nothing. Delays and ttls are seconds. Raises JB001 naming the field.$$;
+false) and publishes nothing. Delays and ttls are seconds. A job that i_depends_on others (ids or keys) is blocked until all of
+them have succeeded, and cancelled when one cannot; with i_allow_failure it runs however they end. Raises JB001 naming the field.$$;
 
 
 -- jobs.publish_each: the fast bulk form.
@@ -248,7 +263,7 @@ as $$
 declare
     v_like constant howdah.publication := row(
         i_task, null, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, null, i_delay, i_ttl,
-        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta);
+        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, null, null);
     v_bodies jsonb[];
 begin
     if jsonb_typeof(i_bodies) is distinct from 'array' then
@@ -278,7 +293,7 @@ as $$
 begin
     return query select p.* from howdah.publish_jobs(array(
         select row(b.task, b.body, b.scheduled_at at time zone 'UTC', b.timeout, b.priority, b.max_retries,
-                   null, null, null, null, null, null, null, null, null)::howdah.publication
+                   null, null, null, null, null, null, null, null, null, null, null)::howdah.publication
           from unnest(i_jobs) with ordinality b (task, body, scheduled_at, timeout, priority, max_retries, n)
          order by b.n)) p;
 end;
@@ -299,7 +314,7 @@ as $$
 declare
     v_known constant text[] := array[
         'task', 'body', 'scheduled_at', 'timeout', 'priority', 'max_retries', 'queue', 'key', 'delay', 'ttl',
-        'result_ttl', 'failure_ttl', 'backoff', 'headers', 'meta'];
+        'result_ttl', 'failure_ttl', 'backoff', 'headers', 'meta', 'depends_on', 'allow_failure'];
     v_odd jsonb;
 begin
     if jsonb_typeof(i_jobs) is distinct from 'array' then

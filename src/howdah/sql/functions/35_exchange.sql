@@ -109,6 +109,10 @@ declare
     v_outcome jsonb;
     v_run     howdah.running;
 begin
+    if pg_sequence_last_value('howdah.dependencies'::regclass) is not null then
+        perform howdah.note_ends(array(select (e ->> 0)::bigint from jsonb_array_elements(i_outcomes) e
+                                        where (e ->> 1)::bigint = any (v_taken)), 'succeeded', i_now);
+    end if;
     if cardinality(v_taken) = jsonb_array_length(i_outcomes) then
         return;
     end if;
@@ -241,6 +245,9 @@ begin
             perform howdah.refuse('outcomes', 'cannot be read: ' || sqlerrm,
                 'Give [[1, 7, "succeeded", null], …] with the numbers as the claim returned them.');
         end;
+        if pg_sequence_last_value('howdah.dependencies'::regclass) is not null then
+            perform howdah.settle_ended(v_now, 1000);
+        end if;
     end if;
     if coalesce(i_num, 0) <= 0 then
         perform howdah.tick(50);

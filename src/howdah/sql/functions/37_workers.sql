@@ -78,11 +78,12 @@ as $$
 declare
     v_task text;
 begin
-    select b.task into v_task from howdah.blocked b order by b.task, b.id limit 1;
+    select b.task into v_task from howdah.blocked b where b.kind in ('task', 'arguments') order by b.task, b.id limit 1;
     while v_task is not null loop
         return next v_task;
         select min(x.task) into v_task
-          from (select b.task from howdah.blocked b where b.task > v_task collate "C" order by b.task, b.id limit 1) x;
+          from (select b.task from howdah.blocked b
+                 where b.kind in ('task', 'arguments') and b.task > v_task collate "C" order by b.task, b.id limit 1) x;
     end loop;
 end;
 $$;

@@ -116,6 +116,8 @@ begin
     elsif i_job.kind = 'alone' then
         return format('Task %s: its worker died %s while it ran, so it runs alone now, and waits for a process of its own.',
             i_job.task, howdah.counted(howdah.deaths(i_job.id), 'time'));
+    elsif i_job.kind = 'parent' then
+        return howdah.why_parent(i_job.id);
     end if;
     return format('No live worker knows task %s%s. It waits until one starts that does.', i_job.task,
         coalesce(' (' || i_job.reason || ')', ''));
