@@ -43,6 +43,8 @@ _jobs: st.SearchStrategy[Any] = st.fixed_dictionaries(
         "scheduled_at": st.one_of(values.moments, _json_text),
         "headers": values.json_values,
         "meta": values.json_values,
+        "depends_on": st.one_of(st.lists(_json_text, max_size=3), _json_text),
+        "allow_failure": st.one_of(st.booleans(), _json_text),
         "nonsense": st.just(1),
     },
 )
@@ -117,8 +119,11 @@ _publication: dict[str, Values] = {
     "i_backoff": values.arrays(_seconds),
     "i_headers": values.documents,
     "i_meta": values.documents,
+    "i_depends_on": values.arrays(st.one_of(values.job_ids, values.job_ids, values.keys, values.texts)),
+    "i_allow_failure": values.booleans,
 }
-_of_all = {name: strategy for name, strategy in _publication.items() if name not in ("i_body", "i_key")}
+_OF_ONE: Final = ("i_body", "i_key", "i_depends_on", "i_allow_failure")
+_of_all = {name: strategy for name, strategy in _publication.items() if name not in _OF_ONE}
 _job: dict[str, Values] = {"i_job_id": values.job_ids}
 _run: dict[str, Values] = {**_job, "i_run_id": _runs}
 # Nothing here may take long: only times that are over at once, or refused.
@@ -187,6 +192,7 @@ STRATEGIES: Final[dict[str, dict[str, Values]]] = {
     "unfinished": {"i_queues": _queues, "i_topic": values.topics},
     "left_over": {"i_queues": _queues, "i_topic": values.topics},
     "why": _job,
+    "relatives": {**_job, "i_limit": _ints},
     "stats": {},
     "fsck": {},
     "maintain": {"i_every": _seconds},

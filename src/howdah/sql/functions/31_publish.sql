@@ -87,22 +87,19 @@ begin
                v_now + howdah.seconds(coalesce(p.ttl::double precision, t.ttl)) as expires_at,
                coalesce(p.result_ttl::double precision, t.result_ttl) as result_ttl,
                coalesce(p.failure_ttl::double precision, t.failure_ttl) as failure_ttl,
-               p.headers, p.meta, howdah.parents(p.depends_on) as depends_on,
-               case when cardinality(p.depends_on) > 0 then p.allow_failure end as allow_failure
+               p.headers, p.meta, howdah.parents(p.depends_on) as depends_on, p.allow_failure
           -- numbers are drawn before the join, which need not keep the order given
           from (select nextval('howdah.position_seq') as id, u.* from unnest(i_jobs) u) p
           left join howdah.task t on t.name = p.task collate "C"
     ), plain as (
         insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
-                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta, depends_on,
-                                allow_failure)
+                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta, depends_on, allow_failure)
         select g.* from given g where g.key is null
         returning id, key, queue, priority, task, scheduled_at, expires_at, depends_on, allow_failure
     ), keyed as (
         -- apart, because ON CONFLICT writes every row twice; in key order, so that two publishers cannot deadlock
         insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
-                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta, depends_on,
-                                allow_failure)
+                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta, depends_on, allow_failure)
         select g.* from given g where g.key is not null order by g.key collate "C", g.id
             on conflict (key) where key is not null do nothing
         returning id, key, queue, priority, task, scheduled_at, expires_at, depends_on, allow_failure
@@ -112,18 +109,14 @@ begin
           from (select * from plain union all select * from keyed) i
     ), made_ready as (
         insert into howdah.ready (queue, priority, pos, id, attempt, task)
-        select i.queue, i.priority, i.id, i.id, 0, i.task from inserted i
-         where i.scheduled_at is null and i.awaited is null
+        select i.queue, i.priority, i.id, i.id, 0, i.task from inserted i where i.scheduled_at is null and i.awaited is null
     ), made_scheduled as (
         insert into howdah.scheduled (id, run_at, attempt)
         select i.id, i.scheduled_at, 0 from inserted i where i.scheduled_at is not null and i.awaited is null
     ), made_blocked as (
-        insert into howdah.blocked (id, kind, task, attempt, pending, blocked_at)
-        select i.id, 'parent', i.task, 0, cardinality(i.awaited), v_now from inserted i where i.awaited is not null
-    ), made_edges as (
-        insert into howdah.edge (child, parent, allow_failure)
-        select i.id, a.parent, coalesce(i.allow_failure, false)
-          from inserted i cross join lateral unnest(i.awaited) a (parent) where i.awaited is not null
+        insert into howdah.blocked
+        select b.* from inserted i cross join lateral howdah.tie(i.id, i.task, i.awaited, i.allow_failure, v_now) b
+         where i.awaited is not null
     ), made_expiry as (
         insert into howdah.expiry (expires_at, id)
         select i.expires_at, i.id from inserted i where i.expires_at is not null
@@ -134,12 +127,9 @@ begin
            -- whoever sleeps looks every 5 s at least: only what is due earlier needs the bell
            bool_or(i.awaited is null and (i.scheduled_at is null or i.scheduled_at < v_now + interval '5 s')),
            (select array_agg(g.id order by g.id) from given g)
-      into v_ids, v_keys, v_states, v_soon, v_given
-      from inserted i;
+      into v_ids, v_keys, v_states, v_soon, v_given from inserted i;
 
-    if v_soon then
-        perform howdah.ring_for(v_ids);
-    end if;
+    perform howdah.ring_for(v_ids) where v_soon;
     if coalesce(cardinality(v_ids), 0) = cardinality(i_jobs) then
         return query select howdah.public_id(u.id, u.key), u.id, u.state, true
                        from unnest(v_ids, v_keys, v_states) u (id, key, state);

@@ -90,6 +90,32 @@ $$;
 comment on function howdah.awaited is 'Parents that a new job has to wait for.';
 
 
+-- howdah.tie: writes the edges of a new job and answers its row for blocked.
+create or replace function howdah.tie(
+    i_id bigint, i_task text, i_parents bigint[], i_allow_failure boolean, i_now timestamptz)
+    returns howdah.blocked
+    language plpgsql
+    volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_blocked howdah.blocked;
+begin
+    insert into howdah.edge (child, parent, allow_failure)
+    select i_id, p.id, coalesce(i_allow_failure, false) from unnest(i_parents) p (id);
+    v_blocked.id := i_id;
+    v_blocked.kind := 'parent';
+    v_blocked.task := i_task;
+    v_blocked.attempt := 0;
+    v_blocked.pending := cardinality(i_parents);
+    v_blocked.blocked_at := i_now;
+    return v_blocked;
+end;
+$$;
+
+comment on function howdah.tie is 'Tie a new job to its parents.';
+
+
 -- howdah.note_ends: that jobs have ended (null: were deleted), for those that others wait for.
 --
 -- The caller has taken their state rows away before. So at READ COMMITTED this look sees every edge of a child that was settled
