@@ -70,24 +70,64 @@ comment on function howdah.parents is 'Numbers of the jobs that a publication de
 -- howdah.awaited: those of its parents that a new job has to wait for; null when there are none.
 --
 -- Those that have ended as they should need no edge; those that have not, or that end at this very moment, are left to settle.
+-- One look: a parent that it sees alive cannot have been pruned before anybody knew of us.
 create or replace function howdah.awaited(i_parents bigint[], i_allow_failure boolean)
     returns bigint[]
     language plpgsql
     volatile
     set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_awaited bigint[];
+    v_gone    bigint;
 begin
     if i_parents is null then
         return null;
     end if;
-    return nullif(array(
-        select p.id from unnest(i_parents) p (id)
-         where not exists (select from howdah.finished f where f.id = p.id and (f.state = 'succeeded' or i_allow_failure))
-         order by p.id), '{}');
+    select array_agg(p.id order by p.id) filter (where not coalesce(f.state = 'succeeded' or i_allow_failure and f.id > 0, false)),
+           min(p.id) filter (where j.id is null)
+      into v_awaited, v_gone
+      from unnest(i_parents) p (id)
+      left join howdah.job j on j.id = p.id
+      left join howdah.finished f on f.id = p.id;
+    if v_gone is not null then
+        perform howdah.refuse('depends_on', format('there is no job %s', v_gone), 'It has just been pruned or deleted.');
+    end if;
+    if current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
+        perform howdah.still_there(v_awaited);
+    end if;
+    return v_awaited;
 end;
 $$;
 
 comment on function howdah.awaited is 'Parents that a new job has to wait for.';
+
+
+-- howdah.still_there: 40001 for a publisher whose old snapshot shows a parent that has been pruned or deleted since, or is just
+-- now: nobody could tell its child how it had ended. Locks the jobs for a moment, as at_rest does; waits for nobody.
+create or replace function howdah.still_there(i_ids bigint[])
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_found bigint;
+begin
+    begin
+        select count(*) into v_found
+          from (select from unnest(i_ids) p (id) join howdah.job j on j.id = p.id for key share of j skip locked) x;
+        raise exception 'seen' using errcode = 'HD000';
+    exception when sqlstate 'HD000' then
+        null;
+    end;
+    if v_found < cardinality(i_ids) then
+        raise serialization_failure using message = 'depends_on: a job has been deleted since this transaction began',
+            hint = 'Try the transaction again.';
+    end if;
+end;
+$$;
+
+comment on function howdah.still_there is 'Whether parents seen in an old snapshot still exist; 40001 else.';
 
 
 -- howdah.tie: writes the edges of a new job and answers its row for blocked.

@@ -212,7 +212,8 @@ comment on function howdah.note_settled is 'Note how far settle_new came.';
 -- howdah.at_rest: those of these jobs that have not ended and that nobody is about to move or end.
 --
 -- Locks their state rows for a moment only, SKIP LOCKED, and lets go of them by a rollback to a savepoint: a claim must not pass
--- over a job because it has children. FOR KEY SHARE, which a delete and a claim's FOR UPDATE exclude.
+-- over a job because it has children. FOR UPDATE, because FOR KEY SHARE waits in spite of SKIP LOCKED where the row was updated and
+-- is being deleted by the transaction that did it (a cancel and its end in one).
 create or replace function howdah.at_rest(i_ids bigint[])
     returns bigint[]
     language plpgsql
@@ -222,14 +223,14 @@ declare
     v_ids bigint[];
 begin
     begin
-        v_ids := array(select r.id from unnest(i_ids) p (id) join howdah.running r on r.id = p.id for key share of r skip locked)
-              || array(select s.id from unnest(i_ids) p (id) join howdah.scheduled s on s.id = p.id for key share of s skip locked)
-              || array(select b.id from unnest(i_ids) p (id) join howdah.blocked b on b.id = p.id for key share of b skip locked)
+        v_ids := array(select r.id from unnest(i_ids) p (id) join howdah.running r on r.id = p.id for update of r skip locked)
+              || array(select s.id from unnest(i_ids) p (id) join howdah.scheduled s on s.id = p.id for update of s skip locked)
+              || array(select b.id from unnest(i_ids) p (id) join howdah.blocked b on b.id = p.id for update of b skip locked)
               || array(select r.id from unnest(i_ids) p (id) join howdah.job j on j.id = p.id
                          join howdah.ready r on r.queue = coalesce(j.queue, 'default') and r.priority = coalesce(j.priority, 0)
-                                            and r.pos = j.id and r.id = j.id for key share of r skip locked)
+                                            and r.pos = j.id and r.id = j.id for update of r skip locked)
               || array(select r.id from unnest(i_ids) p (id) join howdah.ready r on r.id = p.id and r.pos <> r.id
-                          for key share of r skip locked);
+                          for update of r skip locked);
         raise exception 'seen' using errcode = 'HD000';
     exception when sqlstate 'HD000' then
         return v_ids;
