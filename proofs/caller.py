@@ -21,6 +21,7 @@ WEIGHTS: Final = {
     "publish": 12,
     "publish with a key": 10,
     "publish with a limit": 4,
+    "publish that waits": 10,
     "publish_many": 5,
     "publish_each": 3,
     "publish_bulk": 1,
@@ -55,6 +56,7 @@ WEIGHTS: Final = {
     "get": 4,
     "list": 0.3,
     "why": 1,
+    "relatives": 0.3,
     "wait": 1,
     "failures": 1,
     "logs": 1,
@@ -284,6 +286,16 @@ _SIMPLE: Final[dict[str, tuple[str, Callable[[Caller], tuple[Any, ...]]]]] = {
         "select jobs.publish(%s, i_queue => %s, i_concurrency_key => %s, i_slots => %s)",
         lambda c: (c._task, c._queue, f"slot {c._draw.randrange(5)}", c._draw.choice((1, 1, 2))),
     ),
+    "publish that waits": (
+        (
+            "select jobs.publish(%s, i_queue => %s, i_key => %s, i_depends_on => array[%s, %s],"
+            " i_allow_failure => %s, i_delay => %s::numeric)"
+        ),
+        lambda c: (
+            *(c._task, c._queue, c._key, c._a_job(), c._a_job()),
+            *(c._draw.random() < 0.5, c._draw.choice((None, None, 0.05))),
+        ),
+    ),
     "publish_each": (
         "select jobs.publish_each(%s, '[1, 2, 3]', i_queue => %s)",
         lambda c: (c._task, c._queue),
@@ -324,6 +336,7 @@ _SIMPLE: Final[dict[str, tuple[str, Callable[[Caller], tuple[Any, ...]]]]] = {
     "get": ("select * from jobs.get(%s)", _job),
     "list": ("select * from jobs.list(i_limit => 20)", _none),
     "why": ("select jobs.why(%s)", _job),
+    "relatives": ("select * from jobs.relatives(%s)", _job),
     "wait": ("select jobs.wait(%s, 0)", _job),
     "failures": ("select * from jobs.failures(%s)", _job),
     "logs": ("select * from jobs.logs(%s)", _job),

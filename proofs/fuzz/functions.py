@@ -46,6 +46,8 @@ _jobs: st.SearchStrategy[Any] = st.fixed_dictionaries(
         "meta": values.json_values,
         "at_front": st.one_of(st.booleans(), _json_text),
         "tenant": _json_text,
+        "depends_on": st.one_of(st.lists(_json_text, max_size=3), _json_text),
+        "allow_failure": st.one_of(st.booleans(), _json_text),
         "nonsense": st.just(1),
     },
 )
@@ -126,8 +128,11 @@ _publication: dict[str, Values] = {
     "i_at_front": values.booleans,
     "i_tenant": _names,
     "i_requires": values.arrays(_names),
+    "i_depends_on": values.arrays(st.one_of(values.job_ids, values.job_ids, values.keys, values.texts)),
+    "i_allow_failure": values.booleans,
 }
-_of_all = {name: strategy for name, strategy in _publication.items() if name not in ("i_body", "i_key")}
+_OF_ONE: Final = ("i_body", "i_key", "i_depends_on", "i_allow_failure")
+_of_all = {name: strategy for name, strategy in _publication.items() if name not in _OF_ONE}
 _job: dict[str, Values] = {"i_job_id": values.job_ids}
 _limit: dict[str, Values] = {"i_max_running": _ints, "i_rate": _ints, "i_per": values.intervals}
 _run: dict[str, Values] = {**_job, "i_run_id": _runs}
@@ -199,6 +204,7 @@ STRATEGIES: Final[dict[str, dict[str, Values]]] = {
     "unfinished": {"i_queues": _queues, "i_topic": values.topics, "i_labels": _queues},
     "left_over": {"i_queues": _queues, "i_topic": values.topics, "i_labels": _queues},
     "why": _job,
+    "relatives": {**_job, "i_limit": _ints},
     "stats": {},
     "fsck": {},
     "maintain": {"i_every": _seconds},

@@ -30,10 +30,11 @@ begin
     delete from howdah.lane;      delete from howdah.hole;      delete from howdah.queue;
     delete from howdah.task;      delete from howdah.worker;    delete from howdah.beat;
     delete from howdah.sleeper;   delete from race.target;
-    delete from howdah.suspect;
+    delete from howdah.suspect;   delete from howdah.edge;      delete from howdah.ended;
     update howdah.sweep set reached = '-infinity', began_at = '-infinity';
     perform setval('howdah.last_stray_check', 0);
     perform setval('howdah.search_scheduled', 0), setval('howdah.search_expiry', 0);
+    perform setval('howdah.search_ended', 0), setval('howdah.settled_to', 0);
     perform setval('howdah.search_deadline', 0), setval('howdah.search_overdue', 0);
 end;
 $$;

@@ -107,6 +107,26 @@ def test_a_job_may_take_several_slots_and_nobody_passes_it_meanwhile(sql: Sessio
     sound(sql)
 
 
+def test_a_job_that_wants_more_slots_than_there_are_takes_all_of_them(sql: Session) -> None:
+    sql.rows("select jobs.set_task('shop.mail', i_max_running => 2)")
+    small, large, last = (publish(sql, slots=slots) for slots in (1, 9, 1))
+
+    for job in (small, large, last):
+        assert taken(sql) == [job]
+        sound(sql)
+        ack(sql, job)
+
+
+def test_a_limit_of_zero_lets_nothing_start_until_it_is_raised(sql: Session) -> None:
+    sql.rows("select jobs.set_task('shop.mail', i_max_running => 0)")
+    job = publish(sql)
+    assert taken(sql) == []
+    sound(sql)
+    sql.rows("select jobs.set_task('shop.mail', i_max_running => 1)")
+
+    assert taken(sql) == [job]
+
+
 def test_a_limit_counts_what_was_running_before_it_was_set(sql: Session) -> None:
     jobs = [publish(sql, queue="mail") for _ in range(4)]
     assert taken(sql, 2) == jobs[:2]
@@ -311,6 +331,7 @@ def test_a_full_queue_refuses_a_publish_and_says_when_to_try_again(sql: Session,
         ("jobs.publish('t', i_concurrency_key => 'k', i_concurrency_limit => 0)", "concurrency_limit"),
         ("jobs.publish('t', i_concurrency_key => '')", "concurrency_key"),
         ("jobs.publish('t', i_slots => 0)", "slots"),
+        ("jobs.publish('t', i_concurrency_key => 'k', i_concurrency_limit => 2, i_slots => 3)", "slots"),
     ],
 )
 def test_what_cannot_be_a_limit_is_refused_by_name(sql: Session, query: str, field: str) -> None:
@@ -324,20 +345,20 @@ def test_why_names_the_limit_who_holds_it_and_when_it_opens(sql: Session, clock:
 
     sql.rows("select jobs.set_queue('mail', i_max_running => 1)")
     sql.rows("select jobs.set_task('slow', i_rate => 1, i_per => '1 min')")
-    ran, key, late, queue, large = (
+    ran, key, late, queue, behind = (
         publish(sql, queue="mail"),
         publish(sql, concurrency_key="k", key="first"),
         publish(sql, "slow"),
         publish(sql, queue="mail"),
-        publish(sql, concurrency_key="k", slots=2),
+        publish(sql, concurrency_key="k"),
     )
     assert len(taken(sql)) == 3
-    behind, slow = publish(sql, concurrency_key="k"), publish(sql, "slow")
+    last, slow = publish(sql, concurrency_key="k"), publish(sql, "slow")
     assert taken(sql) == []
 
     assert why(queue) == f"It is ready, and waits for a slot of queue mail, which has 1, held by {ran}."
-    assert why(large) == "It waits for key k, which has 1 slot and it needs 2, with 0 jobs before it."
-    assert why(behind) == "It waits for a slot of key k, which has 1, held by first, with 1 job before it."
+    assert why(behind) == "It waits for a slot of key k, which has 1, held by first, with 0 jobs before it."
+    assert why(last) == "It waits for a slot of key k, which has 1, held by first, with 1 job before it."
     assert why(slow).startswith("It waits for task slow, of which 1 may start in 60 s: the next at 20")
     assert why(late).startswith("It is running")
     assert key == "first"

@@ -44,6 +44,8 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
             "i_at_front": False,
             "i_tenant": "acme",
             "i_requires": ["gpu"],
+            "i_depends_on": ["ready"],
+            "i_allow_failure": True,
         },
         {"i_task": "a.b", "i_body": [1, "x"], "i_scheduled_at": "2040-01-01T00:00:00+02:00"},
     ],
@@ -195,6 +197,7 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
     "list_tasks": [{}],
     "list_workers": [{}],
     "log": [{"i_job_id": "running", "i_run_id": "{run}", "i_lines": [["info", "half done"]]}],
+    "relatives": [{"i_job_id": "waiting"}, {"i_job_id": "ready", "i_limit": 5}],
     "logs": [{"i_job_id": "running"}, {"i_job_id": "running", "i_after": 0, "i_limit": 5}],
     "purge_queue": [{"i_queue": "default"}, {"i_queue": "default", "i_limit": 5}],
     "run_died": [
@@ -264,6 +267,7 @@ def numbers(sql: Session) -> Iterator[dict[str, int]]:
         if key == "done":
             sql.execute("select jobs.ack('done')")
     publish(sql, "a.b", key="ready")
+    publish(sql, "a.b", key="waiting", depends_on=["ready"])
     publish(sql, "other.task", key="worked", queue="other")
     worker = start_worker(sql, "other.task", queues=["other"])
     ((_, work, *_),) = exchange(sql, worker, num=1)["jobs"]

@@ -41,7 +41,7 @@ as $$
        and i_job.result_ttl is null and i_job.failure_ttl is null and i_job.backoff is null
        and i_job.headers is null and i_job.meta is null and i_job.scheduled_at is null
        and i_job.concurrency_key is null and i_job.concurrency_limit is null and i_job.slots is null
-       and i_job.at_front is null and i_job.tenant is null and i_job.requires is null;
+       and i_job.at_front is null and i_job.tenant is null and i_job.requires is null and i_job.depends_on is null;
 $$;
 
 comment on function howdah.is_plain is 'Whether a publication needs no further check.';
@@ -234,6 +234,7 @@ begin
         perform howdah.check_name('tenant', i_job.tenant);
     end if;
     perform howdah.check_labels('requires', i_job.requires);
+    perform howdah.check_depends_on(i_job.depends_on, i_job.key);
 end;
 $$;
 

@@ -110,7 +110,7 @@ begin
            i_now + howdah.seconds(coalesce(p.ttl::double precision, t.ttl)),
            coalesce(p.result_ttl::double precision, t.result_ttl), coalesce(p.failure_ttl::double precision, t.failure_ttl),
            p.headers, p.meta, p.concurrency_key, p.concurrency_limit, p.slots, p.tenant,
-           coalesce(howdah.labels(p.requires), t.requires)
+           coalesce(howdah.labels(p.requires), t.requires), howdah.parents(p.depends_on), p.allow_failure
       -- numbers are drawn before the join, which need not keep the order given
       from (select nextval('howdah.position_seq') as id, u.* from unnest(i_jobs) u) p
       left join howdah.task t on t.name = p.task collate "C";
@@ -149,30 +149,34 @@ begin
     ), inserted as materialized (
         select i.id, i.key, howdah.lane_of(i.queue, i.tenant, i.requires) as lane, coalesce(i.priority, 0::smallint) as priority,
                i.task, i.scheduled_at, i.expires_at, i.tenant is not null or i.requires <> '{}' as controlled,
-               howdah.limit_id('key', i.concurrency_key) as key_limit
+               howdah.limit_id('key', i.concurrency_key) as key_limit,
+               howdah.awaited(i.depends_on, i.allow_failure) as awaited, i.allow_failure
           from (select * from plain union all select * from keyed) i
     ), made_ready as (
         insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
-        select i.lane, i.priority, i.id, i.id, 0, i.task, i.key_limit from inserted i where i.scheduled_at is null
+        select i.lane, i.priority, i.id, i.id, 0, i.task, i.key_limit from inserted i
+         where i.scheduled_at is null and i.awaited is null
     ), made_scheduled as (
         insert into howdah.scheduled (id, run_at, attempt)
-        select i.id, i.scheduled_at, 0 from inserted i where i.scheduled_at is not null
+        select i.id, i.scheduled_at, 0 from inserted i where i.scheduled_at is not null and i.awaited is null
+    ), made_blocked as (
+        insert into howdah.blocked
+        select b.* from inserted i cross join lateral howdah.tie(i.id, i.task, i.awaited, i.allow_failure, v_now) b
+         where i.awaited is not null
     ), made_expiry as (
         insert into howdah.expiry (expires_at, id)
         select i.expires_at, i.id from inserted i where i.expires_at is not null
     )
     select array_agg(i.id order by i.id), array_agg(i.key order by i.id),
-           array_agg(case when i.scheduled_at is null then 'ready' else 'scheduled' end order by i.id),
+           array_agg(case when i.awaited is not null then 'blocked' when i.scheduled_at is null then 'ready'
+                          else 'scheduled' end order by i.id),
            -- whoever sleeps looks every 5 s at least: only what is due earlier needs the bell
-           bool_or(i.scheduled_at is null or i.scheduled_at < v_now + interval '5 s'),
+           bool_or(i.awaited is null and (i.scheduled_at is null or i.scheduled_at < v_now + interval '5 s')),
            (select array_agg(g.id order by g.id) from given g), bool_or(i.controlled)
-      into v_ids, v_keys, v_states, v_soon, v_given, v_controlled
-      from inserted i;
+      into v_ids, v_keys, v_states, v_soon, v_given, v_controlled from inserted i;
 
     perform howdah.use_controls(true) where v_controlled;
-    if v_soon then
-        perform howdah.ring_for(v_ids);
-    end if;
+    perform howdah.ring_for(v_ids) where v_soon;
     if coalesce(cardinality(v_ids), 0) = cardinality(i_jobs) then
         return query select howdah.public_id(u.id, u.key), u.id, u.state, true
                        from unnest(v_ids, v_keys, v_states) u (id, key, state);
@@ -239,7 +243,9 @@ create or replace function jobs.publish(
     i_slots             integer default null,
     i_at_front          boolean default null,
     i_tenant            text default null,
-    i_requires          text[] default null
+    i_requires          text[] default null,
+    i_depends_on        text[] default null,
+    i_allow_failure     boolean default null
 )
     returns jobs.published
     language plpgsql
@@ -250,10 +256,10 @@ declare
     v_job constant howdah.publication := row(
         i_task, i_body, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, i_key, i_delay, i_ttl,
         i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_concurrency_key, i_concurrency_limit, i_slots,
-        i_at_front, i_tenant, i_requires);
+        i_at_front, i_tenant, i_requires, i_depends_on, i_allow_failure);
     v_published jobs.published;
 begin
-    if i_key is not null or i_concurrency_key is not null or i_slots is not null then
+    if i_key is not null or i_concurrency_key is not null or i_slots is not null or i_depends_on is not null then
         select p.* into v_published from howdah.publish_jobs(array[v_job]) p;
         return v_published;
     end if;
@@ -272,9 +278,11 @@ comment on function jobs.publish is $$Publish one job; it exists when the callin
 
 What is not given comes from the task's registration, else: queue default, timeout 60 s, 3 retries, priority 0. Larger
 priority first, FIFO within. A moment in the past means now. Publishing a key that exists returns that job (created =
-false) and publishes nothing. Delays and ttls are seconds. i_at_front goes before every priority. Claims go round the tenants
-of a queue, so that nobody's many jobs keep those of another waiting. A worker that runs it has all labels of i_requires.
-Raises JB001 naming the field.$$;
+false) and publishes nothing. Delays and ttls are seconds. i_at_front goes before every priority. Jobs of one
+i_concurrency_key share i_concurrency_limit slots (1), of which each takes i_slots (1). Claims go round the tenants of a queue,
+so that nobody's many jobs keep those of another waiting. A worker that runs it has all labels of i_requires. A job that
+i_depends_on others (ids or keys) is blocked until all of them have succeeded, and cancelled when one cannot; with
+i_allow_failure it runs however they end. Raises JB001 naming the field.$$;
 
 
 -- jobs.publish_each: the fast bulk form.
@@ -309,7 +317,7 @@ declare
     v_like constant howdah.publication := row(
         i_task, null, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, null, i_delay, i_ttl,
         i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_concurrency_key, i_concurrency_limit, i_slots,
-        i_at_front, i_tenant, i_requires);
+        i_at_front, i_tenant, i_requires, null, null);
     v_job    howdah.publication := v_like;
     v_jobs   howdah.publication[] := '{}';
     v_bodies jsonb[];
@@ -348,7 +356,7 @@ begin
     return query select p.* from howdah.publish_jobs(array(
         select row(b.task, b.body, b.scheduled_at at time zone 'UTC', b.timeout, b.priority, b.max_retries,
                    null, null, null, null, null, null, null, null, null, null, null, null,
-                   null, null, null)::howdah.publication
+                   null, null, null, null, null)::howdah.publication
           from unnest(i_jobs) with ordinality b (task, body, scheduled_at, timeout, priority, max_retries, n)
          order by b.n)) p;
 end;
@@ -370,7 +378,7 @@ declare
     v_known constant text[] := array[
         'task', 'body', 'scheduled_at', 'timeout', 'priority', 'max_retries', 'queue', 'key', 'delay', 'ttl',
         'result_ttl', 'failure_ttl', 'backoff', 'headers', 'meta', 'concurrency_key', 'concurrency_limit', 'slots',
-        'at_front', 'tenant', 'requires'];
+        'at_front', 'tenant', 'requires', 'depends_on', 'allow_failure'];
     v_odd jsonb;
 begin
     if jsonb_typeof(i_jobs) is distinct from 'array' then

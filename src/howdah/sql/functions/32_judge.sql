@@ -107,6 +107,44 @@ $$;
 comment on function howdah.look_into_limit is 'Count the starts of a rate, and the runs that were there before a limit.';
 
 
+-- howdah.most: how many slots a limit has for a job; null: no end of them. What is set for a key counts, else its job's word.
+create or replace function howdah.most(i_limits howdah.limit_state, i_place integer, i_is_key boolean, i_at_most integer)
+    returns integer
+    language sql
+    immutable
+    return case when i_is_key and not i_limits.by_hand[i_place] then coalesce(i_at_most, 1) else i_limits.max_running[i_place] end;
+
+comment on function howdah.most is 'Slots of a limit.';
+
+
+-- howdah.takes: how many slots a job takes: all of them rather than wait for more than there are; but one where there is none.
+create or replace function howdah.takes(i_slots integer, i_most integer)
+    returns integer
+    language sql
+    immutable
+    return greatest(1, least(i_slots, i_most));
+
+comment on function howdah.takes is 'Slots that a job takes of a limit.';
+
+
+-- howdah.held: what a run holds: a limit, its slots, the next limit …; null: nothing.
+create or replace function howdah.held(
+    i_limits howdah.limit_state, i_slots integer, i_at_most integer, i_key bigint, i_task bigint, i_queue bigint)
+    returns bigint[]
+    language sql
+    stable
+as $$
+    select array_agg(p.part order by x.n, p.n)
+      from unnest(array[i_key, i_task, i_queue]) with ordinality x (id, n)
+     cross join lateral (select array_position(i_limits.ids, x.id) as place) at
+     cross join lateral (
+            values (x.id, 1), (howdah.takes(i_slots, howdah.most(i_limits, at.place, x.n = 1, i_at_most))::bigint, 2)) p (part, n)
+     where x.id is not null;
+$$;
+
+comment on function howdah.held is 'What a run holds.';
+
+
 -- howdah.judge: which of these jobs may start, in their order. A pure decision.
 --
 -- A verdict: 0 start; -1 stay; else the number of the limit to wait for. Once a job has to wait for a limit, those behind it
@@ -138,9 +176,8 @@ begin
                 v_n := array_position(v_ids, v_limit);
                 if v_n is null then         -- somebody else decides about it at this moment
                     v_verdict := v_limit;
-                elsif v_used[v_n] + v_c.slots > (case when v_limit = v_c.key_limit and not i_limits.by_hand[v_n]
-                                                      then coalesce(v_c.at_most, 1) else i_limits.max_running[v_n] end)
-                      or v_tokens[v_n] <= 0 then
+                elsif v_used[v_n] + howdah.takes(v_c.slots, howdah.most(i_limits, v_n, v_limit = v_c.key_limit, v_c.at_most))
+                      > howdah.most(i_limits, v_n, v_limit = v_c.key_limit, v_c.at_most) or v_tokens[v_n] <= 0 then
                     v_full[v_n] := true;
                     v_verdict := v_limit;
                 elsif v_shut[v_n] or v_full[v_n] or v_c.place = 'ready' and i_limits.backlog[v_n] then
@@ -159,11 +196,12 @@ begin
             foreach v_limit in array array[v_c.key_limit, v_c.task_limit, v_c.queue_limit] loop
                 continue when v_limit is null;
                 v_n := array_position(v_ids, v_limit);
-                v_used[v_n] := v_used[v_n] + v_c.slots;
+                v_used[v_n] := v_used[v_n]
+                    + howdah.takes(v_c.slots, howdah.most(i_limits, v_n, v_limit = v_c.key_limit, v_c.at_most));
                 v_tokens[v_n] := v_tokens[v_n] - 1;
                 v_starts[v_n] := v_starts[v_n] + 1;
             end loop;
-        elsif v_c.waits_for is not null and v_verdict < 0 then
+        elsif v_verdict < 0 and v_c.waits_for = any (v_ids) then
             v_shut[array_position(v_ids, v_c.waits_for)] := true;       -- it stays the first of them
         end if;
         v_verdicts := v_verdicts || v_verdict;
@@ -205,7 +243,7 @@ begin
                coalesce(j.timeout, t.timeout, 60) as timeout, coalesce(j.max_retries, t.max_retries, 3) as max_retries,
                j.key, j.headers, j.meta, j.body, coalesce(j.result_ttl, t.result_ttl) as result_ttl,
                case when coalesce(c.key_limit, c.task_limit, c.queue_limit) is not null
-                    then array_remove(array[c.slots::bigint, c.key_limit, c.task_limit, c.queue_limit], null) end as held
+                    then howdah.held(i_limits, c.slots, c.at_most, c.key_limit, c.task_limit, c.queue_limit) end as held
           from chosen c
           join howdah.job j on j.id = c.id
           left join howdah.task t on t.name = j.task

@@ -19,6 +19,18 @@ create or replace function howdah.limit_id(i_kind text, i_name text)
 comment on function howdah.limit_id is 'Number of the limit of a queue, task or key.';
 
 
+-- howdah.slots_held: what running.held says, a row for each limit.
+create or replace function howdah.slots_held(i_held bigint[])
+    returns table (limit_id bigint, slots integer)
+    language sql
+    immutable
+as $$
+    select i_held[n], i_held[n + 1]::integer from generate_series(1, coalesce(cardinality(i_held), 0), 2) n;
+$$;
+
+comment on function howdah.slots_held is 'Limits and slots that a run holds.';
+
+
 -- howdah.queue_rooms: the queues that have a limit, and how many slots of each look free; nothing is locked.
 create or replace function howdah.queue_rooms(i_queues text[], i_num integer, i_now timestamptz)
     returns howdah.queue_room

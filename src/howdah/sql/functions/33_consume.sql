@@ -27,6 +27,10 @@ begin
     perform howdah.expire(v_now, 100);
     perform howdah.promote(v_now, 100);   -- not more: until our transaction ends nobody else sees them
     perform howdah.admit();
+    if pg_sequence_last_value('howdah.dependencies'::regclass) is not null
+       and not exists (select from howdah.worker) then      -- workers settle in shorter transactions than ours may be
+        perform howdah.settle(v_now, 100, false, false);
+    end if;
 
     v_ids := howdah.claim_plainly(i_num, i_queues, v_topic, i_labels, v_now);
     if cardinality(v_ids) < i_num

@@ -54,6 +54,9 @@ begin
     values (i_run.id, i_state, i_run.run_id, i_run.attempt, i_run.started_at, i_now, i_result, i_kind,
             howdah.one_line(i_error), howdah.prune_at(v_ttl, i_now));
     delete from howdah.notice n where n.run_id = i_run.run_id;
+    if pg_sequence_last_value('howdah.dependencies'::regclass) is not null then
+        perform howdah.note_ends(array[i_run.id], i_state, i_now);
+    end if;
 end;
 $$;
 

@@ -114,6 +114,11 @@ declare
     v_outcome jsonb;
     v_run     howdah.running;
 begin
+    if pg_sequence_last_value('howdah.dependencies'::regclass) is not null then
+        perform howdah.note_ends(array(select (e ->> 0)::bigint from jsonb_array_elements(i_outcomes) e
+                                        where (e ->> 1)::bigint = any (v_taken)), 'succeeded', i_now);
+        perform howdah.settle_ended(i_now, 1000);       -- this exchange may claim the children
+    end if;
     if cardinality(v_taken) = jsonb_array_length(i_outcomes) then
         return;
     end if;
@@ -129,6 +134,9 @@ begin
             v_taken := v_taken || v_run.run_id;
         end if;
     end loop;
+    if pg_sequence_last_value('howdah.dependencies'::regclass) is not null then
+        perform howdah.settle_ended(i_now, 1000);
+    end if;
     if cardinality(v_taken) < jsonb_array_length(i_outcomes) then
         if exists (select from jsonb_array_elements(i_outcomes) e where e ->> 0 is null or e ->> 1 is null) then
             raise data_exception using message = 'an outcome begins with the numbers of its job and its run';

@@ -28,6 +28,9 @@ begin
     select x.attempt into v_attempt
       from (select attempt from from_scheduled union all select attempt from from_blocked
             union all select attempt from from_ready union all select attempt from from_moved) x;
+    if v_attempt is not null and pg_sequence_last_value('howdah.dependencies'::regclass) is not null then
+        delete from howdah.edge e where e.child = i_id;
+    end if;
     return v_attempt;
 end;
 $$;
@@ -46,6 +49,9 @@ begin
     select j.id, 'cancelled', i_attempt, i_now, i_kind, howdah.one_line(i_reason),
            howdah.prune_at(coalesce(j.failure_ttl, t.failure_ttl), i_now)
       from howdah.job j left join howdah.task t on t.name = j.task where j.id = i_id;
+    if pg_sequence_last_value('howdah.dependencies'::regclass) is not null then
+        perform howdah.note_ends(array[i_id], 'cancelled', i_now);
+    end if;
 end;
 $$;
 
@@ -188,7 +194,8 @@ $$;
 
 comment on function jobs.retry is $$Run a job now.
 
-A waiting job is due at once; a finished one runs again with a full set of attempts. Raises JB004 for a running one.$$;
+A waiting job is due at once, whatever it waits for; a finished one runs again with a full set of attempts, and jobs that depend on
+it stay as they are. Raises JB004 for a running one.$$;
 
 
 -- jobs.delete: any state ─► gone, with everything known about the job.
@@ -224,6 +231,9 @@ begin
             v_done := found;
         end if;
         if v_done then
+            if pg_sequence_last_value('howdah.dependencies'::regclass) is not null then
+                perform howdah.note_ends(array[v_id], null, v_now);
+            end if;
             perform howdah.forget(array[v_id]);
             return v_changed;
         end if;

@@ -149,6 +149,9 @@ begin
             v_gone := v_gone || v_id;
         end if;
     end loop;
+    if pg_sequence_last_value('howdah.dependencies'::regclass) is not null then
+        perform howdah.note_ends(v_gone, null, howdah.now());
+    end if;
     perform howdah.forget(v_gone);
     return cardinality(v_gone);
 end;

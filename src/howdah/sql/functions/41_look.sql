@@ -129,6 +129,7 @@ begin
               left join howdah.task t on t.name = j.task
              where (i_queues is null or coalesce(j.queue, t.queue, 'default') = any (i_queues))
                and (v_topic is null or j.task like v_topic))
+         + (select count(*) from howdah.ended)      -- children may become ready
          + (select count(*) from howdah.suspect s   -- they wait for others to end
               join howdah.blocked b on b.id = s.id and b.kind = 'alone'
               join howdah.job j on j.id = b.id
@@ -160,7 +161,7 @@ begin
         select x.reason, count(*)
           from (select s.id, 'due later' as reason from howdah.scheduled s
                 union all
-                select b.id, case b.kind when 'task' then 'task unknown' else 'arguments do not fit' end
+                select b.id, case b.kind when 'task' then 'task unknown' when 'parent' then 'waits for other jobs' else 'arguments do not fit' end
                   from howdah.blocked b where b.kind <> 'alone'
                 union all
                 select r.id, 'queue paused'

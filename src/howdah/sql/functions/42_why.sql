@@ -116,6 +116,8 @@ begin
     elsif i_job.kind = 'alone' then
         return format('Task %s: its worker died %s while it ran, so it runs alone now, and waits for a process of its own.',
             i_job.task, howdah.counted(howdah.deaths(i_job.id), 'time'));
+    elsif i_job.kind = 'parent' then
+        return howdah.why_parent(i_job.id);
     end if;
     return howdah.why_unknown(i_job.task, i_job.reason);
 end;

@@ -21,13 +21,11 @@ begin
     if v_limit.opens_at > i_now then
         return format('%s %s, of which %s may start in %s s: the next at %s', v_limit.kind, v_limit.name, v_limit.rate,
             trim_scale(v_limit.per::numeric), to_char(v_limit.opens_at, 'YYYY-MM-DD HH24:MI:SS.MSOF'));
-    elsif i_slots > v_most then
-        return format('%s %s, which has %s and it needs %s', v_limit.kind, v_limit.name, howdah.counted(v_most, 'slot'), i_slots);
     end if;
     select count(*), string_agg(x.job, ', ' order by x.n) filter (where x.n <= 3) into v_count, v_holders
       from (select howdah.public_id(j.id, j.key) as job, row_number() over (order by r.started_at, r.id) as n
               from howdah.running r join howdah.job j on j.id = r.id
-             where r.held is not null and i_limit_id = any (r.held[2:])) x;
+             where exists (select from howdah.slots_held(r.held) h where h.limit_id = i_limit_id)) x;
     return format('a slot of %s %s, which has %s%s', v_limit.kind, v_limit.name, coalesce(v_most::text, 'no limit'),
         case when v_count > 0 then format(', held by %s', v_holders || case when v_count > 3 then format(' and %s more', v_count - 3) else '' end)
              else '' end);

@@ -6,9 +6,8 @@ create or replace function howdah.fsck_limits()
     set search_path = pg_catalog, pg_temp
 as $$
     with held as materialized (
-        select h.limit_id, sum(r.held[1]) as slots
-          from howdah.running r cross join lateral unnest(r.held[2:]) h (limit_id)
-         where r.held is not null group by h.limit_id
+        select h.limit_id, sum(h.slots) as slots
+          from howdah.running r cross join lateral howdah.slots_held(r.held) h group by h.limit_id
     ), freed as materialized (
         select f.limit_id, sum(f.slots) as slots from howdah.freed f group by f.limit_id
     ), state as materialized (
@@ -25,9 +24,7 @@ as $$
       from howdah.blocked b join howdah.job j on j.id = b.id left join state s on s.id = b.limit_id
      where b.kind = 'limit' and coalesce(s.held, 0) = 0 and s.opens_at is null
        and not exists (select from freed f where f.limit_id = b.limit_id)
-       and coalesce(j.slots, 1) <= case when s.id is null then 1000000
-                                        when s.kind = 'key' and not s.by_hand then coalesce(j.concurrency_limit, 1)
-                                        else coalesce(s.max_running, 1000000) end
+       and (s.max_running is distinct from 0 or not s.by_hand)
     union all
     select 'waits for no limit', b.id, null from howdah.blocked b where b.kind = 'limit' and b.limit_id is null
     union all

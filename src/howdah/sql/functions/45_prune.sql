@@ -94,7 +94,8 @@ declare
     -- no queue says anything about this kind: nothing to tell apart
     v_alone constant boolean := i_kind = 'own' or i_ttl is null and not exists (
         select from howdah.queue q where case i_kind when 'succeeded' then q.result_ttl else q.failure_ttl end is not null);
-    v_ids   bigint[];
+    v_ids    bigint[];
+    v_states howdah.state[];
 begin
     with ended as materialized (
         select e.* from howdah.ended(i_kind, i_from, i_before, i_many) e
@@ -106,12 +107,16 @@ begin
                     where v_alone or i_ttl is not distinct from howdah.kept_by_queue(e.id, i_kind) limit i_limit))
                for update skip locked) as places
     ), removed as (
-        delete from howdah.finished f where f.ctid = any ((select h.places from held h)::tid[]) returning f.id
+        delete from howdah.finished f where f.ctid = any ((select h.places from held h)::tid[]) returning f.id, f.state
     )
-    select (select count(*) from ended), (select max(e.at) from ended e), array(select r.id from removed r order by r.id)
-      into looked, reached, v_ids;
+    select (select count(*) from ended), (select max(e.at) from ended e), array(select r.id from removed r order by r.id),
+           array(select r.state from removed r order by r.id)
+      into looked, reached, v_ids, v_states;
     pruned := cardinality(v_ids);
     if pruned > 0 then
+        if pg_sequence_last_value('howdah.dependencies'::regclass) is not null then
+            perform howdah.note_pruned(v_ids, v_states, howdah.now());
+        end if;
         perform howdah.forget(v_ids);
     end if;
 end;

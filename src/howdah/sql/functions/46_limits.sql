@@ -126,6 +126,9 @@ begin
     end if;
     perform howdah.check_number('concurrency_limit', i_limit, 1, 1000000);
     perform howdah.check_number('slots', i_slots, 1, 1000000);
+    if i_slots > i_limit then
+        perform howdah.refuse('slots', format('are %s of %s', i_slots, i_limit), 'A job cannot take more slots than its key has.');
+    end if;
 end;
 $$;
 
@@ -142,7 +145,7 @@ begin
     if i_held is null then
         return;
     end if;
-    insert into howdah.freed (limit_id, slots) select h, i_held[1] from unnest(i_held[2:]) h;
+    insert into howdah.freed (limit_id, slots) select h.limit_id, h.slots from howdah.slots_held(i_held) h;
     perform howdah.be_in_flight();
     perform howdah.ring(null, null, 1);
 end;
@@ -159,11 +162,10 @@ create or replace function howdah.free_all(i_held jsonb)
 as $$
 begin
     insert into howdah.freed (limit_id, slots)
-    select h.limit_id::bigint, sum((r.held ->> 0)::integer)
+    select (r.held ->> n)::bigint, sum((r.held ->> (n + 1))::integer)
       from jsonb_array_elements(i_held) r (held)
-     cross join lateral jsonb_array_elements_text(r.held) with ordinality h (limit_id, n)
-     where h.n > 1
-     group by h.limit_id;
+     cross join lateral generate_series(0, jsonb_array_length(r.held) - 1, 2) n
+     group by 1;
 end;
 $$;
 
@@ -226,15 +228,15 @@ create or replace function howdah.adopt_running(i_limit howdah.limits)
     set search_path = pg_catalog, pg_temp
 as $$
     with mine as materialized (
-        select r.ctid as at_row, coalesce(j.slots, 1) as slots
+        select r.ctid as at_row, howdah.takes(coalesce(j.slots, 1), i_limit.max_running) as slots
           from howdah.running r join howdah.job j on j.id = r.id left join howdah.task t on t.name = j.task
          where case i_limit.kind when 'task' then j.task = i_limit.name
                                  when 'queue' then coalesce(j.queue, t.queue, 'default') = i_limit.name else false end
-           and (r.held is null or i_limit.id <> all (r.held[2:]))
+           and not exists (select from howdah.slots_held(r.held) h where h.limit_id = i_limit.id)
            for update of r skip locked
     ), adopted as (
         update howdah.running r
-           set held = case when r.held is null then array[m.slots::bigint, i_limit.id] else r.held || i_limit.id end
+           set held = r.held || array[i_limit.id, m.slots]
           from mine m where r.ctid = m.at_row
         returning m.slots
     )
@@ -246,37 +248,38 @@ comment on function howdah.adopt_running is 'Have runs hold a limit that came af
 
 -- howdah.fold_limits: a chore: folds what was freed of limits for which nothing waits, and forgets keys that nobody uses.
 --
--- Only where nothing waits, because a zero that is folded wakes nobody. Locks: limits, SKIP LOCKED.
+-- Only where nothing waits, because what is folded wakes nobody. That is looked at by a statement of its own, after the lock:
+-- whoever decided before us may have made a job wait. Who decides without the lock leaves a zero that we do not see.
+-- Locks: limits, SKIP LOCKED.
 create or replace function howdah.fold_limits(i_limit integer)
     returns bigint
     language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_count bigint;
+    v_hinted bigint[];
+    v_held   bigint[];
+    v_count  bigint;
 begin
     if not exists (select from howdah.freed) then
         return 0;
     end if;
-    with hinted as materialized (
-        select x.limit_id
-          from (select distinct f.limit_id from (select y.limit_id from howdah.freed y limit i_limit) f) x
-         where (select true from howdah.blocked b where b.kind = 'limit' and b.limit_id = x.limit_id limit 1) is null
-    ), held as materialized (
-        select l.id, l.kind, l.by_hand, l.used from howdah.limits l
-         where l.id in (select h.limit_id from hinted h) order by l.id for update skip locked
+    v_hinted := array(select distinct f.limit_id from (select y.limit_id from howdah.freed y limit i_limit) f);
+    v_held := array(select l.id from howdah.limits l where l.id = any (v_hinted) order by l.id for update skip locked);
+    with idle as materialized (
+        select h.id from unnest(v_hinted) h (id)
+         where (select true from howdah.blocked b where b.kind = 'limit' and b.limit_id = h.id limit 1) is null
+           and (h.id = any (v_held) or not exists (select from howdah.limits l where l.id = h.id))
     ), freed as (
-        delete from howdah.freed f
-         where f.limit_id in (select h.id from held h)
-            or f.limit_id in (select h.limit_id from hinted h where not exists (select from howdah.limits l where l.id = h.limit_id))
-        returning f.limit_id, f.slots
-    ), left_over as materialized (
-        select h.id, h.kind = 'key' and not h.by_hand and h.used <= s.slots as idle, h.used - s.slots as used, s.slots
-          from held h join (select f.limit_id, sum(f.slots)::integer as slots from freed f group by f.limit_id) s on s.limit_id = h.id
+        delete from howdah.freed f using idle i where f.limit_id = i.id returning f.limit_id, f.slots
+    ), sums as materialized (
+        select f.limit_id, sum(f.slots)::integer as slots from freed f group by f.limit_id
     ), forgotten as (
-        delete from howdah.limits l using left_over o where l.id = o.id and o.idle
+        delete from howdah.limits l using sums s
+         where l.id = s.limit_id and l.kind = 'key' and not l.by_hand and l.used <= s.slots
     ), kept as (
-        update howdah.limits l set used = o.used from left_over o where l.id = o.id and not o.idle and o.slots <> 0
+        update howdah.limits l set used = l.used - s.slots from sums s
+         where l.id = s.limit_id and s.slots <> 0 and not (l.kind = 'key' and not l.by_hand and l.used <= s.slots)
     )
     select count(*) into v_count from freed;
     return v_count;

@@ -29,6 +29,7 @@ declare
         ['howdah_worker', 'jobs.heartbeat'], ['howdah_worker', 'jobs.exchange'], ['howdah_worker', 'jobs.worker_started'],
         ['howdah_worker', 'jobs.worker_stopped'], ['howdah_worker', 'jobs.maintain'], ['howdah_worker', 'jobs.unfinished'],
         ['howdah_worker', 'jobs.reconcile'], ['howdah_worker', 'jobs.run_died'], ['howdah_worker', 'jobs.session_started'], ['howdah_worker', 'jobs.left_over'], ['howdah_monitor', 'jobs.left_over'], ['howdah_worker', 'jobs.log'], ['howdah_worker', 'jobs.version'], ['howdah_publisher', 'jobs.version'],
+        ['howdah_operator', 'jobs.relatives'],
         ['howdah_operator', 'jobs.why'], ['howdah_monitor', 'jobs.stats'], ['howdah_monitor', 'jobs.fsck'],
         ['howdah_monitor', 'jobs.unfinished'], ['howdah_monitor', 'jobs.version'],
         ['howdah_monitor', 'jobs.list_queues'], ['howdah_monitor', 'jobs.list_workers'], ['howdah_monitor', 'jobs.list_tasks'],

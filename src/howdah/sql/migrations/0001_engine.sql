@@ -54,6 +54,10 @@ create sequence howdah.last_rescue as bigint minvalue 0 start 0;
 create sequence howdah.rescuing_since as bigint minvalue 0 start 0;     -- how long rescues have come regularly
 create unlogged sequence howdah.life as bigint;     -- emptied by a crash and by a promotion: see functions/14_life.sql
 select setval('howdah.life', 1);
+-- Moved on by each publish of a job that waits for others: null until the first one, and its lock says who is publishing one now.
+create sequence howdah.dependencies as bigint cache 1;
+create sequence howdah.search_ended as bigint minvalue 0 start 0;
+create sequence howdah.settled_to as bigint minvalue 0 start 0;         -- the last child looked at; see functions/39_settle.sql
 
 -- What to run. Written once at publish, never updated.
 create table howdah.job (
@@ -77,7 +81,9 @@ create table howdah.job (
     concurrency_limit integer,               -- slots of that key, unless jobs.set_key has set it; null: 1
     slots             integer,               -- slots that a run takes of each of its limits; null: 1
     tenant       text collate "C",           -- whose job it is: claims go round the tenants of a queue
-    requires     text[] collate "C"          -- labels that a worker must have; null: as the task says
+    requires     text[] collate "C",         -- labels that a worker must have; null: as the task says
+    depends_on   bigint[],                   -- its parents, also when they have ended
+    allow_failure boolean                    -- it runs however they end
 );
 create unique index job_key on howdah.job (key) where key is not null;
 
@@ -90,7 +96,7 @@ create index scheduled_due on howdah.scheduled (run_at, id);
 
 create table howdah.blocked (
     id         bigint primary key,
-    kind       text not null check (kind in ('task', 'arguments', 'alone', 'limit')),
+    kind       text not null check (kind in ('task', 'arguments', 'alone', 'limit', 'parent')),
     task       text collate "C" not null,
     attempt    integer not null,
     pending    integer not null default 0,   -- how many others it still waits for
@@ -102,9 +108,33 @@ create table howdah.blocked (
     priority   smallint,
     pos        bigint
 );
+-- Jobs that wait for others may be many, and are found by their numbers only.
 create index blocked_task on howdah.blocked (task, id) where kind in ('task', 'arguments');
 create index blocked_limit on howdah.blocked (limit_id, priority desc, pos) where kind = 'limit';
 create index blocked_queue on howdah.blocked (queue) where kind = 'limit';
+create index blocked_parked on howdah.blocked (id) where kind = 'task';
+
+-- What a job of blocked, kind parent, still waits for; written only by whoever has locked the child's row there.
+create table howdah.edge (
+    child         bigint not null,
+    parent        bigint not null,
+    allow_failure boolean not null,          -- however the parent ends
+    settled       boolean not null default false,    -- whoever ends the parent will see this row; see functions/39_settle.sql
+    primary key (child, parent)
+);
+create index edge_parent on howdah.edge (parent, child);
+create index edge_unsettled on howdah.edge (child, parent) where not settled;
+
+-- Parents that have ended and whose children do not know it yet.
+create table howdah.ended (
+    at      timestamptz not null,
+    parent  bigint not null,
+    state   howdah.state,                    -- null: deleted
+    upto    bigint not null,                 -- the children concerned: those with later numbers were published after this end
+    holders text[]                           -- pruned while these were publishing: kept until they have ended
+);
+create index ended_at on howdah.ended (at);
+create index ended_parent on howdah.ended (parent);
 
 -- Read in index order by claims; nothing is ever claimed at or below its lane's floor.
 create table howdah.ready (
@@ -128,7 +158,7 @@ create table howdah.running (
     started_at timestamptz not null,
     deadline   timestamptz not null,         -- start plus timeout
     result_ttl double precision,             -- the job's own, if it has one: spares ack the look at job
-    held       bigint[]                      -- its slots, then the limits of which it holds so many; null: of none
+    held       bigint[]                      -- the limits and how many slots it holds of each: {limit, slots, …}
 );
 -- Only plain consumers' runs are looked up by these; a worker's runs pay for neither.
 create index running_plain_deadline on howdah.running (deadline) where worker_id is null;
@@ -142,7 +172,7 @@ create table howdah.finished (
     started_at  timestamptz,
     finished_at timestamptz not null,
     result      jsonb,
-    kind        text,                        -- why it did not succeed: error, timeout, crash, result, ttl, revoked
+    kind        text,                        -- why it did not succeed: error, timeout, crash, result, ttl, revoked, parent
     error       text,                        -- one line
     prune_at    timestamptz                  -- the job's or its task's own ttl; null: by its queue or its state
 );
@@ -348,6 +378,8 @@ create index sleeper_state on howdah.sleeper (state, kind, worker_id);
 alter table howdah.ready     set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
 alter table howdah.running   set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
 alter table howdah.scheduled set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
+alter table howdah.edge      set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
+alter table howdah.ended     set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
 
 create type jobs.published as (
     job_id  text,
@@ -394,7 +426,9 @@ create type howdah.publication as (
     slots             integer,
     at_front     boolean,
     tenant       text,
-    requires     text[]
+    requires     text[],
+    depends_on   text[],
+    allow_failure boolean
 );
 
 -- One job locked to be started; see functions/32_candidates.sql.

@@ -8,8 +8,8 @@ set lock_timeout = '10s';
 truncate
     howdah.job, howdah.scheduled, howdah.blocked, howdah.ready, howdah.running, howdah.finished, howdah.failure, howdah.log,
     howdah.expiry, howdah.notice, howdah.lane, howdah.settle, howdah.hole, howdah.queue, howdah.task, howdah.worker,
-    howdah.beat, howdah.sleeper, howdah.suspect, howdah.sweep, howdah.limits,
-    howdah.freed, howdah.start, howdah_test.clock
+    howdah.beat, howdah.sleeper, howdah.suspect, howdah.sweep, howdah.limits, howdah.freed, howdah.start, howdah.edge,
+    howdah.ended, howdah_test.clock
     restart identity;
 
 insert into howdah.settle default values;
@@ -34,3 +34,6 @@ alter sequence howdah.search_overdue restart;
 alter sequence howdah.last_rescue restart;
 alter sequence howdah.rescuing_since restart;
 alter sequence howdah.life restart;
+alter sequence howdah.dependencies restart;
+alter sequence howdah.search_ended restart;
+alter sequence howdah.settled_to restart;
