@@ -45,12 +45,21 @@ OPTIONS: dict[str, list[Any]] = {
     "result_ttl": [0, 1000, -1],
     "failure_ttl": [0, 1000, -1],
 }
+# What a task can declare, beside its jobs; what only a job has.
+DECLARED: dict[str, list[Any]] = {**OPTIONS, "requires": [["gpu"], []]}
+OWN: dict[str, list[Any]] = {
+    "tenant": ["one", "other"],
+    "requires": [["gpu"], ["zone=a", "gpu"], []],
+    "at_front": [True, False],
+}
+some_labels = st.sampled_from([None, None, ["gpu"], ["gpu", "zone=a"]])
 tasks = st.sampled_from(TASKS)
 plain = given({"task": tasks}, {"body": [{"n": 1}], "priority": [0, 5], "queue": ["mail"]})
 full = given({"task": tasks, "key": keys}, {**OPTIONS, "body": [{"n": 1}], "delay": [0, 5, 60]})
+ordered = given({"task": tasks}, {**OWN, "priority": [5], "queue": ["mail"], "delay": [5]})
 moment = st.sampled_from([-5, 7, 61]).map(lambda seconds: (START + timedelta(seconds=seconds)).isoformat())
 later = st.fixed_dictionaries({"task": tasks, "key": keys, "scheduled_at": moment})
-publications = st.one_of(plain, full, later)
+publications = st.one_of(plain, full, later, ordered)
 
 outcomes: st.SearchStrategy[Outcome] = st.one_of(
     st.sampled_from([{"sum": 3}, {"sum": 3}, None]).map(lambda result: ["succeeded", result]),
@@ -68,7 +77,7 @@ handed_in: st.SearchStrategy[Outcome] = st.one_of(
 good_or_any = st.one_of(st.just(["succeeded", {"sum": 3}]), handed_in)
 registrations = st.dictionaries(
     st.sampled_from(TASKS[:4]),
-    given({}, {name: [None, *values] for name, values in OPTIONS.items()}),
+    given({}, {name: [None, *values] for name, values in DECLARED.items()}),
     max_size=3,
 )
 seconds = st.sampled_from([1, 4, 6, 11, 31, 61, 101, 3700, 8 * 86400, 31 * 86400])
@@ -121,9 +130,22 @@ class Calls(RuleBasedStateMachine):
 
     # consumers
 
-    @rule(count=st.integers(1, 3), queues=some_queues, topic=some_topic, named=st.booleans())
-    def consume(self, count: int, queues: list[str] | None, topic: str | None, named: bool) -> None:
-        self.both.consume(count, queues, topic, "consume_topic" if named else "consume")
+    @rule(
+        count=st.integers(1, 3),
+        queues=some_queues,
+        topic=some_topic,
+        named=st.booleans(),
+        labels=some_labels,
+    )
+    def consume(
+        self,
+        count: int,
+        queues: list[str] | None,
+        topic: str | None,
+        named: bool,
+        labels: list[str] | None,
+    ) -> None:
+        self.both.consume(count, queues, topic, "consume_topic" if named else "consume", labels)
 
     @precondition(lambda self: self.live())
     @rule(n=pick, outcome=outcomes, with_run=st.booleans())
@@ -155,6 +177,7 @@ class Calls(RuleBasedStateMachine):
         queues=some_queues,
         topic=some_topic,
         lease=st.sampled_from([5, 15]),
+        labels=some_labels,
     )
     def start_worker(
         self,
@@ -163,8 +186,9 @@ class Calls(RuleBasedStateMachine):
         queues: list[str] | None,
         topic: str | None,
         lease: int,
+        labels: list[str] | None,
     ) -> None:
-        self.both.start_worker(options, packages, queues, topic, lease)
+        self.both.start_worker(options, packages, queues, topic, lease, labels)
 
     @precondition(lambda self: self.model.workers or self.both.gone)
     @rule(n=pick, count=st.integers(0, 3), sleep=st.booleans())

@@ -94,7 +94,8 @@ begin
     update howdah.settle set settled = 0, candidate = 0, holders = '{}', candidate_at = '-infinity';
     perform setval('howdah.position_seq', 1, false), setval('howdah.run_seq', 1001, false),
             setval('howdah.worker_seq', 101, false), setval('howdah.last_tick', 0, false),
-            setval('howdah.last_discovery', 0, false), setval('howdah.last_stray_check', 0, false);
+            setval('howdah.last_discovery', 0, false), setval('howdah.last_stray_check', 0, false),
+            setval('howdah.controls', 0, false), setval('howdah.turn', 0, false);
     insert into howdah_test.clock (at) values (i_now) on conflict (only_row) do update set at = excluded.at;
 end;
 $$;

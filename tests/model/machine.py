@@ -215,6 +215,24 @@ class Machine(Calls):
         self.both.publish([{"task": "axb", "queue": "deep"}, {"task": "a_b", "queue": "deep"}])
         self.both.consume(2, ["deep"], topic, "consume_topic")
 
+    @rule(
+        jobs=st.lists(st.sampled_from(["one", "other", None]), min_size=3, max_size=6),
+        by_worker=st.booleans(),
+    )
+    def take_turns(self, jobs: list[str | None], by_worker: bool) -> None:
+        """Let tenants take turns, some of whose jobs require labels."""
+        self.both.publish(
+            [
+                {"task": "a_b", "queue": "deep", "tenant": tenant, "requires": ["gpu"] * (n % 2)}
+                for n, tenant in enumerate(jobs)
+            ]
+        )
+        if by_worker:
+            worker = self.both.start_worker({"a_b": {}}, [], ["deep", "mail"], None, 15, ["gpu"])
+            self.both.exchange(worker, [], 2, sleep=False)
+        self.both.consume(2, ["deep"], None, "consume")
+        self.both.consume(2, ["deep"], None, "consume", ["gpu"])
+
     @rule(outcome=handed_in, beat=st.booleans(), by_worker=st.booleans())
     def cancel_while_running(self, outcome: Outcome, beat: bool, by_worker: bool) -> None:
         """Ask runs to stop, tell them, and let each end in its own way."""

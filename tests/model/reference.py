@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from tests.model.order import follow, in_order
 from tests.model.vocabulary import (
     DEFAULTS,
     FINISHED,
@@ -19,11 +20,13 @@ from tests.model.vocabulary import (
     Outcome,
     Refused,
     Worker,
+    lane_name,
     matches,
+    queue_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
 
@@ -40,6 +43,7 @@ class Reference:
         self.lost: dict[int, tuple[int, int, datetime]] = {}  # run: (job, worker, when)
         self.suspects: set[int] = set()
         self.drawn = 0
+        self.turns = False  # whether lanes of a level may take turns: something has a tenant or labels
 
     def option(self, job: Job, name: str) -> Any:
         """Return an option of a job: its own, else its task's, else the default."""
@@ -115,16 +119,20 @@ class Reference:
         """Let suspects run: two of each lane for each worker, oldest first."""
         room = 2 * len(self.workers) or 100
         lanes = Counter(
-            self.lane_of(job) for job in self.in_state("ready", "running") if job.id in self.suspects
+            self.place_of(job) for job in self.in_state("ready", "running") if job.id in self.suspects
         )
         waiting = [job for job in self.in_state("blocked") if job.kind == "alone"]
         for job in sorted(waiting, key=lambda job: (job.blocked_at, job.id)):
-            lanes[self.lane_of(job)] += 1
-            if lanes[self.lane_of(job)] <= room:
+            lanes[self.place_of(job)] += 1
+            if lanes[self.place_of(job)] <= room:
                 self.make_ready(job, job.attempt)
 
-    def lane_of(self, job: Job) -> tuple[str, int]:
+    def place_of(self, job: Job) -> tuple[str, int]:
         return self.option(job, "queue"), self.option(job, "priority")
+
+    def lane_of(self, job: Job) -> tuple[str, int]:
+        queue, priority = self.place_of(job)
+        return lane_name(queue, job.options.get("tenant"), self.option(job, "requires")), priority
 
     def acquit(self) -> None:
         self.suspects &= {job.id for job in self.jobs.values() if job.state not in FINISHED}
@@ -151,6 +159,8 @@ class Reference:
     def publish(self, given: Sequence[Mapping[str, Any]], ids: Sequence[int]) -> list[tuple[int, str, bool]]:
         """Publish; `ids` are the numbers that the engine gave. Answers (id, state, created)."""
         answer = []
+        if any(options.get("at_front") and options.get("priority") is not None for options in given):
+            raise Refused("JB001")
         for options, number in zip(given, ids, strict=True):
             key = options.get("key")
             twin = [job for job in self.jobs.values() if key is not None and job.options.get("key") == key]
@@ -161,8 +171,11 @@ class Reference:
         assert number not in self.jobs
         task = str(options.pop("task"))
         registered = self.tasks.get(task, {})
+        if options.pop("at_front", None):
+            options["priority"] = 32767
         options |= {name: value for name, value in registered.items() if options.get(name) is None}
         job = self.jobs[number] = Job(number, task, options)
+        self.turns |= bool(options.get("tenant") or options.get("requires"))
         job.run_at, delay = options.get("scheduled_at"), options.get("delay") or 0
         if delay > 0:
             job.run_at = self.after(delay)
@@ -176,22 +189,34 @@ class Reference:
     # claims
 
     def claim(
-        self, count: int, worker: int | None, wanted: Callable[[Job], bool], queues: Sequence[str] | None
+        self,
+        count: int,
+        worker: int | None,
+        wanted: Callable[[Job], bool],
+        queues: Sequence[str] | None,
+        labels: Collection[str],
+        told: Sequence[int],
     ) -> list[Job]:
-        heads: dict[tuple[str, int], int] = {}
-        for job in self.in_state("ready"):
-            if job.lane[0] not in self.paused and (queues is None or job.lane[0] in queues):
-                heads[job.lane] = min(job.position, heads.get(job.lane, job.position))
-        ordered = [job for job in self.in_state("ready") if job.lane in heads and wanted(job)]
-        ordered.sort(key=lambda job: (-job.lane[1], heads[job.lane], job.position))
-        taken = sorted(ordered[:count], key=lambda job: (-job.lane[1], job.position))
+        """Claim; `told`: what the engine has taken, which counts where lanes take turns."""
+        ready = [job for job in self.in_state("ready") if queue_of(job.lane[0]) not in self.paused]
+        if self.turns or len(queues or ()) > 1:
+            taken = follow(ready, count, wanted, queues, labels, told)
+        else:
+            taken = in_order(ready, count, wanted, queues)
         for job in taken:
             job.state, job.attempt, job.run, job.worker = "running", job.attempt + 1, None, worker
             job.started, job.deadline = self.now, self.after(self.option(job, "timeout"))
             job.result_ttl = self.option(job, "result_ttl")
         return taken
 
-    def consume(self, count: int, queues: Sequence[str] | None, topic: str | None) -> list[Job]:
+    def consume(
+        self,
+        count: int,
+        queues: Sequence[str] | None,
+        topic: str | None,
+        labels: Collection[str],
+        told: Sequence[int],
+    ) -> list[Job]:
         """Claim for a plain consumer; the caller fills in the numbers of the runs."""
         self.rescue()
         self.expire()
@@ -201,16 +226,18 @@ class Reference:
         def wanted(job: Job) -> bool:
             return matches(topic, job.task)
 
-        claimed = self.claim(count, None, wanted, queues)
+        claimed = self.claim(count, None, wanted, queues, labels, told)
         parked = [
             job
             for job in sorted(self.in_state("blocked"), key=lambda job: job.id)
             if job.kind == "task" and wanted(job) and self.option(job, "queue") not in self.paused
             if queues is None or self.option(job, "queue") in queues
+            if set(self.option(job, "requires") or ()) <= set(labels)
         ]
         for job in parked[: count - len(claimed)]:
             self.make_ready(job, job.attempt)
-        return claimed + self.claim(count - len(claimed), None, wanted, queues)
+        rest = self.claim(count - len(claimed), None, wanted, queues, labels, told[len(claimed) :])
+        return claimed + rest
 
     # the ends of runs
 
@@ -240,7 +267,12 @@ class Reference:
                 job.state, job.kind, job.attempt = "blocked", kind, job.attempt - 1
 
     def exchange(
-        self, worker_id: int, outcomes: Sequence[tuple[int, int, Outcome]], count: int, sleep: bool
+        self,
+        worker_id: int,
+        outcomes: Sequence[tuple[int, int, Outcome]],
+        count: int,
+        sleep: bool,
+        told: Sequence[int],
     ) -> tuple[set[int], list[Job]]:
         """Take in outcomes and claim; answers the runs that were lost and what was claimed.
 
@@ -260,17 +292,17 @@ class Reference:
         claimed: list[Job] = []
         if worker.asleep and count > 0:
             self.expire()
-            claimed = self.look(worker_id, count)
+            claimed = self.look(worker_id, count, told)
         if not claimed:
             self.promote()
             self.expire()
             self.park()
-            claimed = self.look(worker_id, count)
+            claimed = self.look(worker_id, count, told)
         if count > 0:
             worker.asleep = not claimed and (sleep or worker.asleep)
         return {run for _, run, _ in outcomes} - taken, claimed
 
-    def look(self, worker_id: int, count: int) -> list[Job]:
+    def look(self, worker_id: int, count: int, told: Sequence[int]) -> list[Job]:
         """Claim for a worker."""
         worker = self.workers[worker_id]
         return self.claim(
@@ -278,6 +310,8 @@ class Reference:
             worker_id,
             lambda job: matches(worker.topic, job.task) and worker.knows(job.task),
             worker.queues,
+            worker.labels,
+            told,
         )
 
     def heartbeat(self, worker_id: int | None, runs: Iterable[int]) -> list[tuple[int, str]]:
@@ -334,11 +368,10 @@ class Reference:
     def worker_started(self, number: int, worker: Worker, options: Mapping[str, dict[str, Any]]) -> None:
         self.workers[number] = worker
         self.tasks |= options
+        self.turns |= any(declared.get("requires") for declared in options.values())
         blocked = [job for job in self.in_state("blocked") if job.kind != "alone" and worker.knows(job.task)]
         misplaced = [
-            job
-            for job in self.in_state("ready")
-            if job.task in options and job.lane != (self.option(job, "queue"), self.option(job, "priority"))
+            job for job in self.in_state("ready") if job.task in options and job.lane != self.lane_of(job)
         ]
         for job in sorted(misplaced, key=lambda job: job.id) + sorted(blocked, key=lambda job: job.id):
             self.make_ready(job, job.attempt)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 WAITING = ("scheduled", "blocked", "ready")
 FINISHED = ("succeeded", "failed", "cancelled", "skipped")
@@ -57,6 +60,7 @@ class Worker:
     packages: list[str]
     lease: float
     beat: datetime
+    labels: frozenset[str] = frozenset()
     asleep: bool = False
 
     def knows(self, task: str) -> bool:
@@ -67,3 +71,17 @@ class Worker:
 def matches(topic: str | None, task: str) -> bool:
     """Return whether a task fits a topic: only % is a wildcard."""
     return topic is None or bool(re.fullmatch(".*".join(map(re.escape, topic.split("%"))), task))
+
+
+def lane_name(queue: str, tenant: str | None, requires: Iterable[str] | None) -> str:
+    """Return the lane in which such jobs lie."""
+    labels = ",".join(sorted(set(requires or ())))
+    return queue + (f"/{tenant}" if tenant else "") + (f"+{labels}" if labels else "")
+
+
+def queue_of(lane: str) -> str:
+    return lane.split("+")[0].split("/")[0]
+
+
+def labels_of(lane: str) -> set[str]:
+    return set(lane.split("+")[1].split(",")) if "+" in lane else set()

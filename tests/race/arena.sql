@@ -31,10 +31,12 @@ begin
     delete from howdah.task;      delete from howdah.worker;    delete from howdah.beat;
     delete from howdah.sleeper;   delete from race.target;
     delete from howdah.suspect;   delete from howdah.edge;      delete from howdah.ended;
+    delete from howdah.limits;    delete from howdah.freed;     delete from howdah.start;
     update howdah.sweep set reached = '-infinity', began_at = '-infinity';
     perform setval('howdah.last_stray_check', 0);
     perform setval('howdah.search_scheduled', 0), setval('howdah.search_expiry', 0);
     perform setval('howdah.search_ended', 0), setval('howdah.settled_to', 0);
+    perform setval('howdah.controls', 0, false), setval('howdah.turn', 0, false);
     perform setval('howdah.search_deadline', 0), setval('howdah.search_overdue', 0);
 end;
 $$;
@@ -46,13 +48,14 @@ declare
     v_id     bigint;
 begin
     perform race.clear();
-    v_worker := jobs.worker_started('w', '[{"name": "demo.task"}]');
+    v_worker := jobs.worker_started('w', '[{"name": "demo.task"}]', i_labels => array['gpu']);
     v_id := (jobs.publish(case i_state when 'blocked' then 'other.task' else 'demo.task' end, i_key => 'k', i_queue => 'q',
+        i_tenant => case when i_state = 'ready_tenant' then 'one' end, i_requires => case when i_state = 'ready_tenant' then array['gpu'] end,
         i_delay => case when i_state in ('scheduled', 'due') then 3600 end,
         i_ttl => case when i_state = 'outlived' then 3600 end)).id;
     insert into howdah.lane (queue, priority, moved_at) values ('q', 0, v_now);
     case i_state
-        when 'ready', 'scheduled' then null;
+        when 'ready', 'ready_tenant', 'scheduled' then null;
         when 'running_plain' then
             perform jobs.consume(1);
         when 'running_worker' then

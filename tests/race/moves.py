@@ -14,7 +14,12 @@ MOVES: Final = MappingProxyType(
             """ {"task": "demo.task", "queue": "q"}, {"task": "demo.task", "queue": "q", "key": "k"}]')"""
         ),
         "publish each": """select jobs.publish_each('demo.task', '[1, 2]', i_queue => 'q')""",
+        "publish for a tenant": (
+            "select jobs.publish('demo.task', i_queue => 'q', i_tenant => 'one', i_at_front => true)"
+        ),
+        "publish for labels": "select jobs.publish('demo.task', i_queue => 'q', i_requires => array['gpu'])",
         "consume": "select id from jobs.consume(10)",
+        "consume with labels": "select id from jobs.consume(10, array['q', 'r'], array['gpu'])",
         "consume topic": "select id from jobs.consume_topic('%', 10)",
         "ack": "select jobs.ack('k', '1', race.run())",
         "nack": "select jobs.nack('k', 'Error: no', i_run_id => race.run())",
@@ -43,6 +48,7 @@ MOVES: Final = MappingProxyType(
 
 STATES: Final = (
     "ready",
+    "ready_tenant",
     "running_plain",
     "running_worker",
     "scheduled",
@@ -58,17 +64,31 @@ STATES: Final = (
 _EXCHANGES: Final = frozenset({"exchange claims", "exchange hands in", "exchange hands back"})
 
 # They take rows with SKIP LOCKED: what somebody holds is left for the next call.
-SKIP_LOCKED: Final = frozenset({"consume", "consume topic", "maintain", "prune"}) | _EXCHANGES
+SKIP_LOCKED: Final = (
+    frozenset({"consume", "consume with labels", "consume topic", "maintain", "prune"}) | _EXCHANGES
+)
 
 # They end the registration of a worker that is past its lease, or that asks for it.
-BURY: Final = frozenset({"consume", "consume topic", "maintain", "worker stopped", "worker crashed"})
+BURY: Final = frozenset(
+    {"consume", "consume with labels", "consume topic", "maintain", "worker stopped", "worker crashed"}
+)
 
 # They answer 55P03 (try again) at once when somebody is about to end the worker's registration.
 HOLD_WORKER: Final = frozenset({"heartbeat of the worker"}) | _EXCHANGES
 
 # JB005 above READ COMMITTED.
 READ_COMMITTED_ONLY: Final = (
-    frozenset({"consume", "consume topic", "cancel", "maintain", "worker stopped", "worker crashed"})
+    frozenset(
+        {
+            "consume",
+            "consume with labels",
+            "consume topic",
+            "cancel",
+            "maintain",
+            "worker stopped",
+            "worker crashed",
+        }
+    )
     | _EXCHANGES
 )
 

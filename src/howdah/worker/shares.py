@@ -16,7 +16,7 @@ from howdah.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ORDERS", "Shares", "next_shares", "weighed"]
+__all__ = ["ORDERS", "Shares", "next_shares", "queues_line", "weighed"]
 
 ORDERS = ("strict", "round-robin")
 _WEIGHT = re.compile(r"(.+):(\d{1,4})")
@@ -80,3 +80,14 @@ def weighed(queues: Sequence[str], order: str = "strict") -> tuple[tuple[str, ..
     if order == "round-robin":
         raise ConfigurationError("queues with weights have an order already", field="order")
     return tuple(name for name, _ in pairs), tuple(weight for _, weight in pairs)
+
+
+def queues_line(queues: Sequence[str], weights: Sequence[int]) -> str:
+    """Return queues as they are shown and can be given.
+
+    >>> queues_line(("high", "low"), (3, 1)), queues_line(("mail",), ()), queues_line((), ())
+    ('high:3, low:1', 'mail', 'all')
+    """
+    if weights:
+        return ", ".join(f"{queue}:{weight}" for queue, weight in zip(queues, weights, strict=True))
+    return ", ".join(queues) or "all"

@@ -28,6 +28,7 @@ from howdah.worker.registration import Registration
 from howdah.worker.reload import RELOAD, Watch, imported_files
 from howdah.worker.restart import RESTART, worn_out
 from howdah.worker.runner import Runner
+from howdah.worker.shares import queues_line
 from howdah.worker.signals import heeding_signals, noting_signals
 from howdah.worker.surroundings import WorkerBacking
 
@@ -371,7 +372,7 @@ class Worker:
             self.worker_id,
             len(self.app.tasks),
             ", ".join(self.allow) or "none",
-            ", ".join(options.queues) or "all",
+            queues_line(options.queues, options.weights),
             options.concurrency,
         )
 

@@ -149,12 +149,22 @@ $$;
 comment on function howdah.aged_lanes is 'Lanes with jobs that have waited too long, oldest first.';
 
 
--- howdah.take: locks up to i_each jobs of each lane, i_num in all, in the order of the lanes; in a level of several lanes the
--- answer goes round them.
+-- howdah.part_of: how many of i_num jobs the lane on a seat (from 1) gives, of so many lanes.
+create or replace function howdah.part_of(i_num integer, i_seat bigint, i_lanes integer)
+    returns integer
+    language sql
+    immutable parallel safe
+    return i_num / i_lanes + case when i_seat <= i_num % i_lanes then 1 else 0 end;
+
+comment on function howdah.part_of is 'The part of a number that falls to one of several.';
+
+
+-- howdah.take: locks up to i_num jobs, in the order of the lanes; with i_mixed, each lane gives its part and the answer goes
+-- round them.
 --
 -- Locks: rows of ready, SKIP LOCKED. i_taken: rows locked already, which SKIP LOCKED would find again.
 create or replace function howdah.take(
-    i_lanes howdah.open_lane[], i_num integer, i_each integer, i_topic text, i_tasks text[], i_patterns text[],
+    i_lanes howdah.open_lane[], i_num integer, i_topic text, i_tasks text[], i_patterns text[],
     i_taken tid[], i_mixed boolean, i_rooms howdah.queue_room)
     returns howdah.candidate[]
     language plpgsql
@@ -174,7 +184,8 @@ begin
                        and (i_tasks is null or r.task = any (i_tasks) or r.task like any (i_patterns))
                        and r.ctid <> all (i_taken)
                      order by r.queue, r.priority, r.pos
-                     limit least(i_each, coalesce(i_rooms.rooms[array_position(i_rooms.queues, l.queue)], i_each))
+                     limit least(case when i_mixed then howdah.part_of(i_num, l.n, cardinality(i_lanes)) else i_num end,
+                                 i_rooms.rooms[array_position(i_rooms.queues, l.queue)])
                        for update skip locked) f
              limit i_num
         )
@@ -204,7 +215,7 @@ declare
     v_from  integer := 1;
     v_to    integer;
     v_left  integer := i_num;
-    v_each  integer;
+    v_asked integer;
 begin
     while v_left > 0 and v_from <= cardinality(i_lanes) loop
         -- one level of several lanes, or as many levels of one lane as follow each other
@@ -216,12 +227,12 @@ begin
         v_lanes := i_lanes[v_from:v_to];
         v_from := v_to + 1;
         loop
-            v_each := case when v_mixed then ceil(v_left::numeric / cardinality(v_lanes)) else v_left end;
-            v_found := howdah.take(v_lanes, v_left, v_each, i_topic, i_tasks, i_patterns, v_taken, v_mixed, i_rooms);
+            v_asked := v_left;
+            v_found := howdah.take(v_lanes, v_asked, i_topic, i_tasks, i_patterns, v_taken, v_mixed, i_rooms);
             v_jobs := v_jobs || v_found;
             v_left := v_left - cardinality(v_found);
             exit when not v_mixed or v_left = 0;
-            v_lanes := howdah.unexhausted(v_lanes, v_found, v_each);
+            v_lanes := howdah.unexhausted(v_lanes, v_found, v_asked);
             exit when v_lanes = '{}';
             v_taken := v_taken || array(select f.row from unnest(v_found) f);
         end loop;
@@ -233,9 +244,9 @@ $$;
 comment on function howdah.take_levels is 'Lock jobs, level after level.';
 
 
--- howdah.unexhausted: the lanes that have given all that they were asked for.
+-- howdah.unexhausted: the lanes that have given all of their part, those first that have given least.
 create or replace function howdah.unexhausted(
-    i_lanes howdah.open_lane[], i_found howdah.candidate[], i_each integer)
+    i_lanes howdah.open_lane[], i_found howdah.candidate[], i_num integer)
     returns howdah.open_lane[]
     language sql
     stable
@@ -243,9 +254,10 @@ as $$
     select array(
         select row(l.lane, l.queue, l.priority, l.after, l.until, l.level, l.lanes)::howdah.open_lane
           from unnest(i_lanes) with ordinality l (lane, queue, priority, after, until, level, lanes, n)
-         where (l.lane, l.priority) in (
-               select f.lane, f.priority from unnest(i_found) f group by f.lane, f.priority having count(*) >= i_each)
-         order by l.n);
+          left join (select f.lane, f.priority, count(*) as jobs from unnest(i_found) f group by 1, 2) g
+            on g.lane = l.lane and g.priority = l.priority
+         where coalesce(g.jobs, 0) >= howdah.part_of(i_num, l.n, cardinality(i_lanes))
+         order by coalesce(g.jobs, 0), l.n);
 $$;
 
 comment on function howdah.unexhausted is 'Lanes that may have more.';
