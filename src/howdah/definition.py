@@ -15,10 +15,11 @@ from howdah.retry import seconds
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Self
 
     from howdah.app import Howdah
+    from howdah.handle import JobHandle
     from howdah.retry import Backoff
 
 __all__ = ["DefaultOptions", "Definition", "Isolation", "PublishOptions", "task_options"]
@@ -50,6 +51,8 @@ class PublishOptions(DefaultOptions, total=False):
     key: str
     headers: Mapping[str, Any]
     meta: Any
+    depends_on: JobHandle[Any] | int | str | Iterable[JobHandle[Any] | int | str]
+    allow_failure: bool
 
 
 @lru_cache(maxsize=1024)

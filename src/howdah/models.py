@@ -24,6 +24,7 @@ __all__ = [
     "LogLine",
     "Outcome",
     "PublishedJob",
+    "Relative",
     "Statistic",
     "TaskDescription",
     "TaskOptions",
@@ -130,6 +131,21 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Relative:
+    """A parent of a job, or a job that waits for it.
+
+    `state` is None for a parent that is gone; `awaited`: the child still waits for the parent.
+    """
+
+    relation: Literal["parent", "child"]
+    job_id: str
+    id: int
+    task: str | None
+    state: str | None
+    awaited: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Statistic:
     """One number about the system, for exporters."""
 
@@ -213,6 +229,8 @@ class TaskOptions:
     key: str | None = None
     headers: Mapping[str, Any] | None = None
     meta: Any = None
+    depends_on: Any = None
+    allow_failure: bool | None = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given, as the database takes them. Raises `InvalidInput`."""
@@ -246,6 +264,10 @@ def _option(name: str, value: Any) -> Any:
         return arguments.moment(value, field=name)
     if name in ("queue", "key"):
         return arguments.text(value, field=name)
+    if name == "depends_on":
+        return arguments.job_ids(value, field=name)
+    if name == "allow_failure":
+        return arguments.truth(value, field=name)
     return value
 
 

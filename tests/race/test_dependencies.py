@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 import pytest
 
-from tests.race.crew import run_together
 from tests.race.steps import violations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.fixtures.database import Database
     from tests.fixtures.sessions import Session
 
     Opener = Callable[..., Session]
@@ -149,9 +147,7 @@ def _play(sql: Session, trio: list[Session], case: Case) -> None:
 
 
 def _steps(isolation: str, call: str, *, commits: bool) -> list[str]:
-    begin = (
-        f"begin isolation level {isolation}; select count(*) from howdah.job"
-    )
+    begin = f"begin isolation level {isolation}; select count(*) from howdah.job"
     return [begin, call, "commit" if commits else "rollback"]
 
 

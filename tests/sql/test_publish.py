@@ -221,7 +221,8 @@ def test_many_takes_every_option_of_publish(sql: Session) -> None:
     values = {
         "task": "a.b", "body": {}, "scheduled_at": "2040-01-01T00:00:00Z", "timeout": 1.5, "priority": 1,
         "max_retries": 1, "queue": "q", "key": "k", "delay": None, "ttl": 60, "result_ttl": -1,
-        "failure_ttl": 5, "backoff": [1, 2.5], "headers": {}, "meta": {}, "depends_on": [], "allow_failure": True,
+        "failure_ttl": 5, "backoff": [1, 2.5], "headers": {}, "meta": {}, "depends_on": [],
+            "allow_failure": True,
     }  # fmt: skip
     assert set(names) == set(values)
 
