@@ -287,13 +287,10 @@ _SIMPLE: Final[dict[str, tuple[str, Callable[[Caller], tuple[Any, ...]]]]] = {
         lambda c: (c._task, c._queue, f"slot {c._draw.randrange(5)}", c._draw.choice((1, 1, 2))),
     ),
     "publish that waits": (
-        (
-            "select jobs.publish(%s, i_queue => %s, i_key => %s, i_depends_on => array[%s, %s],"
-            " i_allow_failure => %s, i_delay => %s::numeric)"
-        ),
+        "select jobs.publish(%s, null, null, null, null, null, %s, %s, %s::numeric, i_depends_on => %s)",
         lambda c: (
-            *(c._task, c._queue, c._key, c._a_job(), c._a_job()),
-            *(c._draw.random() < 0.5, c._draw.choice((None, None, 0.05))),
+            *(c._task, c._queue, c._key, c._draw.choice((None, None, 0.05))),
+            [c._a_job(), c._a_job()],
         ),
     ),
     "publish_each": (

@@ -95,6 +95,8 @@ _OPTIONS: dict[str, Strategy] = {
     "at_front": st.one_of(st.booleans(), _odd),
     "tenant": _names,
     "requires": st.one_of(st.lists(_names, max_size=2), _odd),
+    "depends_on": st.one_of(st.lists(_odd, max_size=2), st.sampled_from((1, "nobody")), _odd),
+    "allow_failure": st.one_of(st.booleans(), _odd),
 }
 _options: Strategy = st.fixed_dictionaries({}, optional=_OPTIONS)
 _arguments: Strategy = st.lists(_nested, max_size=3)
@@ -133,6 +135,7 @@ METHODS: Final[dict[tuple[Owner, str], tuple[Strategy, Strategy]]] = {
     ("job", "info"): (st.just(()), st.just({})),
     ("job", "status"): (st.just(()), st.just({})),
     ("job", "why"): (st.just(()), st.just({})),
+    ("job", "relatives"): (st.tuples(_numbers), st.just({})),
     ("job", "failures"): (st.just(()), st.just({})),
     ("job", "logs"): (st.tuples(_numbers), st.just({})),
     # A number that ends at once: an odd one would wait for ever, as it says.

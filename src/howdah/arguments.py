@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from howdah.errors import InvalidInput
 
-__all__ = ["moment", "names", "shown", "text", "truth", "whole"]
+__all__ = ["job_ids", "moment", "names", "shown", "text", "truth", "whole"]
 
 _SHOWN_CHARACTERS = 200
 
@@ -89,3 +89,23 @@ def names(values: Any, *, field: str) -> list[str]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise InvalidInput(f"{field} must be a list of names, not {shown(values)}", field=field)
     return [text(value, field=field) for value in values]
+
+
+def job_ids(value: Any, *, field: str) -> list[str]:
+    """Return the ids of one or several jobs: handles, numbers or keys.
+
+    >>> job_ids(7, field="depends_on"), job_ids(["import", 8], field="depends_on")
+    (['7'], ['import', '8'])
+    """
+    several = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    return [_job_id(each, field) for each in (value if several else [value])]
+
+
+def _job_id(value: Any, field: str) -> str:
+    number = getattr(value, "id", value)
+    if isinstance(number, int) and not isinstance(number, bool):
+        return str(whole(number, field=field, bits=64))
+    named = getattr(value, "job_id", value)
+    if not isinstance(named, str):
+        raise InvalidInput(f"{field} must be jobs or their ids, not {shown(value)}", field=field)
+    return text(named, field=field)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         LogLine,
         Outcome,
         PublishedJob,
+        Relative,
         Statistic,
         TaskDescription,
         Verdict,
@@ -82,6 +83,17 @@ def publish(task: str, body: Document | None = None, **options: Any) -> Call[Pub
 def publish_each(task: str, bodies: Document, **options: Any) -> Call[list[int]]:
     """Publish one job for each body, all or none; the answer is their numbers."""
     return Call("publish_each", _given(task=task, bodies=bodies, **_documents(options)), rows.scalar)
+
+
+def publish_all(task: str, bodies: Document, **options: Any) -> Call[list[int]]:
+    """Publish one job for each body, all or none, with options that `publish_each` does not have.
+
+    >>> publish_all("a", Document("[1,2]"), depends_on=["7"]).arguments["i_jobs"]
+    '[{"task":"a","depends_on":["7"],"body":1},{"task":"a","depends_on":["7"],"body":2}]'
+    """
+    same = {"task": task, **_documents(options)}
+    jobs = json.rows([{**same, "body": body} for body in json.parts(bodies)])
+    return Call("publish_many", {"i_jobs": jobs}, rows.numbers)
 
 
 def merged(publishes: Sequence[Call[PublishedJob]]) -> Call[list[PublishedJob]]:
@@ -269,6 +281,12 @@ def list_jobs(
 def failures(job_id: str) -> Call[list[Failure]]:
     """Look at a job's failed attempts."""
     return Call("failures", _given(job_id=job_id), rows.failures)
+
+
+def relatives(job_id: str, limit: int | None = None) -> Call[list[Relative]]:
+    """Look at a job's parents and at the jobs that wait for it."""
+    most = None if limit is None else arguments.whole(limit, field="limit")
+    return Call("relatives", _given(job_id=job_id, limit=most), rows.relatives)
 
 
 def why(job_id: str) -> Call[str]:

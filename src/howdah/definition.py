@@ -15,10 +15,11 @@ from howdah.retry import seconds
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Self
 
     from howdah.app import Howdah
+    from howdah.handle import JobHandle
     from howdah.retry import Backoff
 
 __all__ = ["DefaultOptions", "Definition", "Isolation", "PublishOptions", "task_options"]
@@ -56,6 +57,8 @@ class PublishOptions(DefaultOptions, total=False):
     slots: int
     at_front: bool
     tenant: str
+    depends_on: JobHandle[Any] | int | str | Iterable[JobHandle[Any] | int | str]
+    allow_failure: bool
 
 
 @lru_cache(maxsize=1024)

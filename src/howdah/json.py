@@ -135,6 +135,15 @@ def bodies(arguments: Sequence[Any]) -> Document:
     return Document(f"[{b','.join(encoded).decode()}]")
 
 
+def parts(document: Document) -> list[msgspec.Raw]:
+    """Return the elements of an array, still encoded.
+
+    >>> [bytes(part) for part in parts(Document('[1,{"a":2}]'))]
+    [b'1', b'{"a":2}']
+    """
+    return msgspec.json.decode(str(document), type=list[msgspec.Raw])
+
+
 def rows(entries: Sequence[Mapping[str, Any]]) -> Document:
     """Encode objects whose values are plain or documents already.
 

@@ -24,6 +24,7 @@ __all__ = [
     "LogLine",
     "Outcome",
     "PublishedJob",
+    "Relative",
     "Statistic",
     "TaskDescription",
     "TaskOptions",
@@ -130,6 +131,21 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Relative:
+    """A parent of a job, or a job that waits for it.
+
+    `state` is None for a parent that is gone; `awaited`: the child still waits for the parent.
+    """
+
+    relation: Literal["parent", "child"]
+    job_id: str
+    id: int
+    task: str | None
+    state: str | None
+    awaited: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Statistic:
     """One number about the system, for exporters."""
 
@@ -219,6 +235,8 @@ class TaskOptions:
     at_front: bool | None = None
     tenant: str | None = None
     requires: Sequence[str] | None = None
+    depends_on: Any = None
+    allow_failure: bool | None = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given, as the database takes them. Raises `InvalidInput`."""
@@ -258,6 +276,10 @@ def _option(name: str, value: Any) -> Any:
         return arguments.names(value, field=name)
     if name in ("queue", "key", "tenant", "concurrency_key"):
         return arguments.text(value, field=name)
+    if name == "depends_on":
+        return arguments.job_ids(value, field=name)
+    if name == "allow_failure":
+        return arguments.truth(value, field=name)
     return value
 
 

@@ -48,6 +48,8 @@ def many_call(
     options = task.defaults.given()
     if "key" in options:
         raise InvalidInput("a key names one job: publish jobs with keys one by one", field="key")
+    if "depends_on" in options:
+        return calls.publish_all(task.name, json.bodies(arguments), **options)
     return calls.publish_each(task.name, json.bodies(arguments), **options)
 
 

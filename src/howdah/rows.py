@@ -15,6 +15,7 @@ from howdah.models import (
     JobRow,
     LogLine,
     PublishedJob,
+    Relative,
     Statistic,
     Verdict,
 )
@@ -31,8 +32,10 @@ __all__ = [
     "log_lines",
     "mappings",
     "nothing",
+    "numbers",
     "one_published",
     "plain_rows",
+    "relatives",
     "scalar",
     "statistics",
     "verdicts",
@@ -58,6 +61,11 @@ def _published(row: Row) -> PublishedJob:
 def all_published(rows: Rows) -> list[PublishedJob]:
     """Return the jobs published."""
     return [_published(row) for row in rows]
+
+
+def numbers(rows: Rows) -> list[int]:
+    """Return the numbers of the jobs published."""
+    return [published.id for published in all_published(rows)]
 
 
 def one_published(rows: Rows) -> PublishedJob:
@@ -90,6 +98,12 @@ def failures(rows: Rows) -> list[Failure]:
     """Return failed attempts."""
     names = ("attempt", "run_id", "at", "kind", "error", "traceback")
     return [Failure(*(row[name] for name in names)) for row in rows]
+
+
+def relatives(rows: Rows) -> list[Relative]:
+    """Return the parents of a job and the jobs that wait for it."""
+    names = ("relation", "job_id", "id", "task", "state", "awaited")
+    return [Relative(*(row[name] for name in names)) for row in rows]
 
 
 def _number(value: Any) -> float:

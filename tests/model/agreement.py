@@ -319,6 +319,9 @@ class Agreement:
             case "scheduled":
                 assert job.run_at is not None
                 return f"{job.run_at.replace(microsecond=0):%Y-%m-%d %H:%M:%S+00}"
+            case "blocked" if job.kind == "parent":
+                first = self.model.jobs.get(min(job.edges))
+                return str((first and first.options.get("key")) or min(job.edges))
             case "blocked":
                 return job.task
             case _ if queue_of(job.lane[0]) in self.model.paused:

@@ -117,6 +117,22 @@ class Calls(RuleBasedStateMachine):
     def publish_many(self, options: list[dict[str, Any]]) -> None:
         self.both.publish(options)
 
+    @precondition(lambda self: self.both.numbers)
+    @rule(
+        options=st.one_of(plain, full),
+        picks=st.lists(pick, min_size=1, max_size=3),
+        allow_failure=st.sampled_from([None, False, True]),
+        many=st.booleans(),
+    )
+    def publish_child(
+        self, options: dict[str, Any], picks: list[int], allow_failure: bool | None, many: bool
+    ) -> None:
+        numbers = self.both.numbers
+        parents = [str(numbers[-1 - n % len(numbers)]) for n in picks]
+        given = {**options, "depends_on": parents}
+        given |= {} if allow_failure is None else {"allow_failure": allow_failure}
+        self.both.publish([given] * (2 if many and "key" not in options else 1))
+
     @rule(options=publications, bodies=st.lists(st.sampled_from([{"n": 1}, {"n": 2}]), max_size=3))
     def publish_each(self, options: dict[str, Any], bodies: list[Any]) -> None:
         unnamed = {name: value for name, value in options.items() if name not in ("key", "body")}

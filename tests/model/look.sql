@@ -14,7 +14,9 @@ begin
         union all
         select 'scheduled', s.id, s.attempt, null, null, s.run_at, null, null, null from howdah.scheduled s
         union all
-        select 'blocked', b.id, b.attempt, null, null, null, null, b.kind, b.task from howdah.blocked b
+        select 'blocked', b.id, b.attempt, nullif(b.pending, 0), null, null, null, b.kind, b.task from howdah.blocked b
+        union all
+        select 'edge', e.child, e.parent, e.settled::integer, e.allow_failure::integer, null, null, null, null from howdah.edge e
         union all
         select 'running', r.id, r.attempt, r.run_id, r.worker_id, r.started_at, r.deadline, null, null
           from howdah.running r
@@ -94,6 +96,7 @@ begin
     update howdah.settle set settled = 0, candidate = 0, holders = '{}', candidate_at = '-infinity';
     perform setval('howdah.position_seq', 1, false), setval('howdah.run_seq', 1001, false),
             setval('howdah.worker_seq', 101, false), setval('howdah.last_tick', 0, false),
+            setval('howdah.search_ended', 0, false), setval('howdah.settled_to', 0, false),
             setval('howdah.last_discovery', 0, false), setval('howdah.last_stray_check', 0, false),
             setval('howdah.controls', 0, false), setval('howdah.turn', 0, false);
     insert into howdah_test.clock (at) values (i_now) on conflict (only_row) do update set at = excluded.at;

@@ -113,6 +113,39 @@ class Machine(Calls):
         self.both.heartbeat(worker, [])
         self.both.exchange(worker, [(h[1], h[2], outcome) for h in handles], 0, sleep=False)
 
+    @rule(
+        outcome=good_or_any,
+        allow=st.lists(st.booleans(), min_size=1, max_size=4),
+        by_worker=st.booleans(),
+        settled=st.booleans(),
+        then=st.sampled_from(["retry", "delete", "cancel", None]),
+    )
+    def found_a_family(
+        self, outcome: Outcome, allow: list[bool], by_worker: bool, settled: bool, then: str | None
+    ) -> None:
+        """Let each job wait for the one before, and the first one end; then something happens to it."""
+        self.both.publish([{"task": "a_b", "queue": "deep", "priority": 9, "result_ttl": 0}])
+        first = self.both.numbers[-1]
+        for allow_failure in allow:
+            last = str(self.both.numbers[-1])
+            self.both.publish([{"task": "axb", "depends_on": [last], "allow_failure": allow_failure}])
+        if settled:
+            self.both.maintain()
+        self.both.check_reasons()
+        if by_worker:
+            worker = self.both.start_worker({"a_b": {}, "axb": {}}, [], ["deep", "default"], None, 15)
+            handles = self.both.exchange(worker, [], 1, sleep=False)
+            self.both.exchange(worker, [(h[1], h[2], outcome) for h in handles], 2, sleep=False)
+        else:
+            for handle in self.both.consume(1, ["deep"], "a_b", "consume_topic"):
+                if outcome[0] not in ("cancelled", "parked"):
+                    self.both.end(handle, outcome)
+        if then is not None:
+            self.both.control(then, str(first))
+        self.both.publish([{"task": "axb", "depends_on": [str(first)]}])
+        self.both.consume(2, None, None, "consume")
+        self.both.maintain()
+
     @rule(count=st.integers(1, 3))
     def lose_consumer(self, count: int) -> None:
         self.both.consume(count, None, None, "consume")

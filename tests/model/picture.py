@@ -22,6 +22,10 @@ def rows_of(model: Reference) -> Counter[Stored]:
         rows.append(_row("job", job.id, x=job.options.get("key"), y=job.task))
         rows.append(_state_row(job))
         rows += [_row("failure", job.id, n, run, x=kind) for run, (n, kind) in job.failures.items()]
+        rows += [
+            _row("edge", job.id, parent, edge.settled, edge.allow_failure)
+            for parent, edge in job.edges.items()
+        ]
         if job.expires_at is not None:
             rows.append(_row("expiry", job.id, t=job.expires_at))
         if job.stop:
@@ -60,7 +64,7 @@ def _state_row(job: Job) -> Stored:
         case "scheduled":
             return _row("scheduled", job.id, job.attempt, t=job.run_at)
         case "blocked":
-            return _row("blocked", job.id, job.attempt, x=job.kind, y=job.task)
+            return _row("blocked", job.id, job.attempt, len(job.edges) or None, x=job.kind, y=job.task)
         case "running":
             return _row("running", job.id, job.attempt, job.run, job.worker, job.started, job.deadline)
     for_ever = None if job.prune_at is None else int(job.prune_at == FOR_EVER)

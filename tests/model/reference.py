@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from tests.model import dependencies
 from tests.model.order import follow, in_order
 from tests.model.vocabulary import (
     DEFAULTS,
@@ -69,6 +70,7 @@ class Reference:
     def make_ready(self, job: Job, attempt: int) -> None:
         self.drawn += 1
         job.state, job.attempt, job.position = "ready", attempt, self.drawn
+        job.edges.clear()
         job.lane = self.lane_of(job)
 
     def make_scheduled(self, job: Job, attempt: int, run_at: datetime) -> None:
@@ -79,6 +81,8 @@ class Reference:
             job.run = job.started = None
         job.state, job.kind, job.result, job.finished_at, job.stop = state, kind, result, self.now, False
         self.keep(job, self.option(job, "result_ttl" if state == "succeeded" else "failure_ttl"))
+        job.edges.clear()
+        dependencies.tell(self, job, state)
 
     def keep(self, job: Job, seconds: float | None) -> None:
         job.prune_at = None if seconds is None else FOR_EVER if seconds < 0 else self.after(seconds)
@@ -158,16 +162,19 @@ class Reference:
 
     def publish(self, given: Sequence[Mapping[str, Any]], ids: Sequence[int]) -> list[tuple[int, str, bool]]:
         """Publish; `ids` are the numbers that the engine gave. Answers (id, state, created)."""
+        parents = [dependencies.parents_of(self, options) for options in given]
         answer = []
         if any(options.get("at_front") and options.get("priority") is not None for options in given):
             raise Refused("JB001")
-        for options, number in zip(given, ids, strict=True):
+        for options, number, known in zip(given, ids, parents, strict=True):
             key = options.get("key")
             twin = [job for job in self.jobs.values() if key is not None and job.options.get("key") == key]
-            answer.append((twin[0].id, twin[0].state, False) if twin else self._add(dict(options), number))
+            answer.append(
+                (twin[0].id, twin[0].state, False) if twin else self._add(dict(options), number, known)
+            )
         return answer
 
-    def _add(self, options: dict[str, Any], number: int) -> tuple[int, str, bool]:
+    def _add(self, options: dict[str, Any], number: int, parents: Sequence[Job]) -> tuple[int, str, bool]:
         assert number not in self.jobs
         task = str(options.pop("task"))
         registered = self.tasks.get(task, {})
@@ -182,6 +189,7 @@ class Reference:
         self.make_ready(job, 0)
         if job.run_at is not None and job.run_at > self.now:
             job.state = "scheduled"
+        dependencies.tie(job, parents, options.get("allow_failure") or False)
         if (ttl := options.get("ttl")) is not None:
             job.expires_at = self.after(ttl)
         return number, job.state, True
@@ -222,6 +230,8 @@ class Reference:
         self.expire()
         self.promote()
         self.admit()
+        if not self.workers:
+            dependencies.settle(self, mark=False)
 
         def wanted(job: Job) -> bool:
             return matches(topic, job.task)
@@ -280,14 +290,10 @@ class Reference:
         """
         if worker_id not in self.workers:
             raise Refused("JB007")
-        taken, order = set(), sorted(outcomes, key=lambda item: (item[2][0] != "succeeded", item[0]))
-        for number, run, outcome in order:
-            job = self.jobs.get(number)
-            if job is not None and job.state == "running" and job.run == run:
-                self.end(job, outcome)
-                if job.state == "succeeded":
-                    self.keep(job, job.result_ttl)
-                taken.add(run)
+        taken: set[int] = set()
+        for good in (True, False) if outcomes else ():
+            self._hand_in([one for one in outcomes if (one[2][0] == "succeeded") is good], taken)
+            dependencies.settle_told(self)
         worker = self.workers[worker_id]
         claimed: list[Job] = []
         if worker.asleep and count > 0:
@@ -297,10 +303,20 @@ class Reference:
             self.promote()
             self.expire()
             self.park()
+            dependencies.settle(self, mark=True)
             claimed = self.look(worker_id, count, told)
         if count > 0:
             worker.asleep = not claimed and (sleep or worker.asleep)
         return {run for _, run, _ in outcomes} - taken, claimed
+
+    def _hand_in(self, outcomes: Sequence[tuple[int, int, Outcome]], taken: set[int]) -> None:
+        for number, run, outcome in sorted(outcomes, key=lambda item: item[0]):
+            job = self.jobs.get(number)
+            if job is not None and job.state == "running" and job.run == run:
+                self.end(job, outcome)
+                if job.state == "succeeded":
+                    self.keep(job, job.result_ttl)
+                taken.add(run)
 
     def look(self, worker_id: int, count: int, told: Sequence[int]) -> list[Job]:
         """Claim for a worker."""
@@ -356,6 +372,7 @@ class Reference:
             raise Refused("JB004")
         if job.state == "running":
             self.lose(job)
+        dependencies.tell(self, job, dependencies.GONE)
         return self.jobs.pop(job.id)
 
     def lose(self, job: Job) -> None:
@@ -369,7 +386,11 @@ class Reference:
         self.workers[number] = worker
         self.tasks |= options
         self.turns |= any(declared.get("requires") for declared in options.values())
-        blocked = [job for job in self.in_state("blocked") if job.kind != "alone" and worker.knows(job.task)]
+        blocked = [
+            job
+            for job in self.in_state("blocked")
+            if job.kind not in ("alone", "parent") and worker.knows(job.task)
+        ]
         misplaced = [
             job for job in self.in_state("ready") if job.task in options and job.lane != self.lane_of(job)
         ]
@@ -425,6 +446,7 @@ class Reference:
     def prune(self, older_than: timedelta | None) -> int:
         old = [job for job in self.in_state(*FINISHED) if self._pruned_at(job, older_than) <= self.now]
         for job in old:
+            dependencies.tell(self, job, job.state)
             del self.jobs[job.id]
         return len(old)
 
@@ -440,6 +462,7 @@ class Reference:
         self.promote()
         self.park()
         self.admit()
+        dependencies.settle(self, mark=True)
         self.prune(None)
         self.acquit()
         self.lost = {run: lost for run, lost in self.lost.items() if lost[2] >= self.now - timedelta(hours=1)}

@@ -22,6 +22,15 @@ class Refused(Exception):
 
 
 @dataclass
+class Edge:
+    """What a job waits for: the end of another one."""
+
+    allow_failure: bool
+    settled: bool = False
+    told: str | None = None  # how the parent has ended
+
+
+@dataclass
 class Job:
     """A job in its one state; what is None of its options comes from its task."""
 
@@ -48,6 +57,7 @@ class Job:
     stop: bool = False
     forgiven: int = 0  # deaths of runs up to this one count no more
     failures: dict[int, tuple[int, str]] = field(default_factory=dict)
+    edges: dict[int, Edge] = field(default_factory=dict)  # by parent, what it still waits for
 
 
 @dataclass

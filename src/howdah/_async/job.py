@@ -15,7 +15,7 @@ from howdah.retry import seconds
 if TYPE_CHECKING:
     import datetime
 
-    from howdah.models import ChangedJob, Failure, JobRow, LogLine
+    from howdah.models import ChangedJob, Failure, JobRow, LogLine, Relative
 
 __all__ = ["AsyncJob"]
 
@@ -44,6 +44,13 @@ class AsyncJob(JobHandle[R]):
     async def why(self) -> str:
         """Return one sentence that says why the job is not running. Raises `JobNotFound`."""
         return await self._app.execute(calls.why(self.job_id))
+
+    async def relatives(self, limit: int | None = None) -> list[Relative]:
+        """Return the job's parents, also those that have ended, and the jobs that wait for it.
+
+        At most `limit` of each, 100 by default. Raises `JobNotFound`.
+        """
+        return await self._app.execute(calls.relatives(self.job_id, limit))
 
     async def failures(self) -> list[Failure]:
         """Return the job's failed attempts, oldest first."""

@@ -15,7 +15,7 @@ from howdah.retry import seconds
 if TYPE_CHECKING:
     import datetime
 
-    from howdah.models import ChangedJob, Failure, JobRow, LogLine
+    from howdah.models import ChangedJob, Failure, JobRow, LogLine, Relative
 
 __all__ = ["SyncJob"]
 
@@ -44,6 +44,13 @@ class SyncJob(JobHandle[R]):
     def why_sync(self) -> str:
         """Return one sentence that says why the job is not running. Raises `JobNotFound`."""
         return self._app.execute_sync(calls.why(self.job_id))
+
+    def relatives_sync(self, limit: int | None = None) -> list[Relative]:
+        """Return the job's parents, also those that have ended, and the jobs that wait for it.
+
+        At most `limit` of each, 100 by default. Raises `JobNotFound`.
+        """
+        return self._app.execute_sync(calls.relatives(self.job_id, limit))
 
     def failures_sync(self) -> list[Failure]:
         """Return the job's failed attempts, oldest first."""

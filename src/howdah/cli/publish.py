@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     'howdah publish shop.mails.send_welcome 42 --kwargs \'{"locale": "ru"}\'',
     "howdah publish report --queue slow --delay 3600 --key report-2026-01",
+    "howdah publish cleanup --depends-on report-2026-01 --allow-failure",
 )
 
 
@@ -99,6 +100,12 @@ def argument(text: str) -> Any:
 @click.option("--requires", metavar="A,B", callback=_labels, help="Only for workers with these labels.")
 @click.option("--headers", metavar="JSON", callback=_json_object, help="Headers, as a JSON object.")
 @click.option("--meta", metavar="JSON", callback=_json, help="Anything else you want to find at the job.")
+@click.option(
+    "--depends-on", metavar="ID", multiple=True, help="Run it when that job has succeeded; repeatable."
+)
+@click.option(
+    "--allow-failure", is_flag=True, default=None, help="With --depends-on: however that job has ended."
+)
 @options.as_json
 @options.dsn
 def publish_command(
@@ -114,6 +121,7 @@ def publish_command(
 
     An ARG is taken as JSON where it is JSON, else as text; after -- it may begin with a dash.
     """
+    given["depends_on"] = given["depends_on"] or None
     if body is not None and (arguments or kwargs):
         raise click.UsageError("--body excludes arguments and --kwargs")
     if body is None:

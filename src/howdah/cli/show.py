@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from howdah.cli.database import Session
-    from howdah.models import Failure, JobRow, LogLine
+    from howdah.models import Failure, JobRow, LogLine, Relative
 
 _POLL_SECONDS = 0.1
 
@@ -48,17 +48,27 @@ def _show(dsn: str | None, job_id: str, as_json: bool) -> None:
     with session(dsn) as opened:
         job = existing(opened, job_id)
         failures = opened.ask(calls.failures(job_id))
+        relatives = opened.ask(calls.relatives(job_id))
         logs = list(_logged(opened, job_id))
     values = {name: getattr(job, name) for name in type(job).__slots__}
     if as_json:
-        print_json({**values, "failures": failures, "logs": logs})
+        print_json({**values, "relatives": relatives, "failures": failures, "logs": logs})
         return
     print_fields((name, value) for name, value in values.items() if value is not None)
+    _print_relatives(relatives)
     _print_failures(failures)
     if logs:
         click.echo("\nlog")
     for line in logs:
         _print_line(line)
+
+
+def _print_relatives(relatives: Sequence[Relative]) -> None:
+    if relatives:
+        click.echo()
+    for one in relatives:
+        waits = ", awaited" if one.awaited and one.relation == "parent" else ""
+        click.echo(f"{one.relation} {cell(one.job_id)}: {one.state or 'gone'}{waits}")
 
 
 def _print_failures(failures: Sequence[Failure]) -> None:

@@ -182,10 +182,32 @@ $$;
 comment on function howdah.note_ends is 'Note the ends of jobs that others wait for.';
 
 
+-- howdah.written_here: whether a row that we see was written by our own transaction, a savepoint's part of it included.
+create or replace function howdah.written_here(i_xmin xid)
+    returns boolean
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_own constant bigint := pg_current_xact_id_if_assigned()::text::bigint;
+    v_ago constant bigint := (v_own - i_xmin::text::bigint) & 4294967295;      -- how long before us, if it was before us
+begin
+    -- numbers of savepoints come after ours; those of others may, too, but what we see of them has ended
+    return v_own is not null and (v_ago = 0 or v_ago > 2147483647
+        and pg_xact_status((v_own + 4294967296 - v_ago)::text::xid8) = 'in progress');
+exception when invalid_parameter_value then
+    return false;       -- not after us in fact: two thousand million transactions ago, and frozen
+end;
+$$;
+
+comment on function howdah.written_here is 'Whether a row was written by this transaction.';
+
+
 -- howdah.note_pruned: how jobs had ended that are pruned now, while somebody waits for them or may be about to.
 --
 -- Whoever publishes a child just now may have seen its parent alive, and must not find it gone when it had succeeded. First who
--- is publishing, then who waits: whoever is in neither list has ended before, or will see the parent's end itself.
+-- is publishing, then who waits: whoever is in neither list has ended before, or will see the parent's end itself, since that is
+-- committed: prune leaves alone what its own transaction has ended (written_here).
 create or replace function howdah.note_pruned(i_ids bigint[], i_states howdah.state[], i_now timestamptz)
     returns void
     language plpgsql

@@ -34,7 +34,7 @@ begin
     perform howdah.expire(v_now, 200);
     perform howdah.park(v_now, 10000);
     perform howdah.fold_limits(5000);
-    perform howdah.settle(v_now, 5000, true, false);
+    perform howdah.settle(v_now, 1000, true, false);
     perform howdah.advance_cursor();
 end;
 $$;

@@ -286,7 +286,7 @@ begin
         ('adopted', howdah.adopt_known(v_now)),
         ('admitted', howdah.admit()),
         ('folded', howdah.fold_limits(10000) + howdah.adopt_late(v_now)),
-        ('settled', howdah.settle(v_now, 10000, true, true)),
+        ('settled', howdah.settle(v_now, 2000, true, true)),
         ('passed', howdah.pass_stuck(clock_timestamp())),
         ('lifted', howdah.lift_strays()),
         ('pruned', howdah.prune(null, 10000, clock_timestamp() + interval '25 ms', false, v_now));

@@ -23,22 +23,23 @@ begin
     if pg_sequence_last_value('howdah.dependencies'::regclass) is null then
         return 0;
     end if;
-    return howdah.settle_new(i_now, i_limit, i_mark, i_whole) + howdah.settle_ended(i_now, i_limit);
+    -- ends first: one that has been noted counts, whatever became of that parent since
+    return howdah.settle_ended(i_now, i_limit) + howdah.settle_new(i_now, i_limit, i_mark, i_whole)
+         + howdah.settle_ended(i_now, i_limit);
 end;
 $$;
 
 comment on function howdah.settle is 'Let children go whose parents have ended.';
 
 
--- howdah.settle_ended: edges of parents that have ended ─► gone, until none is left that is free, i_limit is reached, or 25 ms
--- are over.
+-- howdah.settle_ended: edges of parents that have ended ─► gone, until none is left that is free or i_limit is reached; of the
+-- children of cancelled children at most fifty generations.
 create or replace function howdah.settle_ended(i_now timestamptz, i_limit bigint)
     returns bigint
     language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_until constant timestamptz := clock_timestamp() + interval '25 ms';
     v_first constant timestamptz := howdah.first_ended(i_now);
     v_some  bigint;
     v_count bigint := 0;
@@ -46,10 +47,10 @@ begin
     if v_first is null then
         return 0;
     end if;
-    loop
+    for v_generation in 1..50 loop
         v_some := howdah.settle_some(v_first, least(i_limit - v_count, 1000), i_now);
         v_count := v_count + v_some;
-        exit when v_some = 0 or v_count >= i_limit or clock_timestamp() >= v_until;
+        exit when v_some = 0 or v_count >= i_limit;
     end loop;
     perform howdah.drop_ended(v_first);
     return v_count;
