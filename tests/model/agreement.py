@@ -78,6 +78,7 @@ class Agreement:
         given = [{**options, "body": body} for body in bodies]
 
         def predict(rows: Rows) -> None:
+            self.model.check([options])
             numbers = rows[0]["publish_each"] if rows else []
             assert numbers == sorted(numbers), "jobs are numbered in the order given"
             self.model.publish([moments(each) for each in given], numbers)

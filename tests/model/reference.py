@@ -156,11 +156,15 @@ class Reference:
 
     # publishers
 
+    def check(self, given: Iterable[Mapping[str, Any]]) -> None:
+        """Refuse options that exclude each other."""
+        if any(options.get("at_front") and options.get("priority") is not None for options in given):
+            raise Refused("JB001")
+
     def publish(self, given: Sequence[Mapping[str, Any]], ids: Sequence[int]) -> list[tuple[int, str, bool]]:
         """Publish; `ids` are the numbers that the engine gave. Answers (id, state, created)."""
         answer = []
-        if any(options.get("at_front") and options.get("priority") is not None for options in given):
-            raise Refused("JB001")
+        self.check(given)
         for options, number in zip(given, ids, strict=True):
             key = options.get("key")
             twin = [job for job in self.jobs.values() if key is not None and job.options.get("key") == key]
