@@ -217,6 +217,9 @@ class Agreement:
 
         self.ask("pause_queue" if paused else "resume_queue", predict, queue=queue)
 
+    def set_ageing(self, queue: str, seconds: int) -> None:
+        self.ask("set_queue", lambda _: self.model.set_ageing(queue, seconds), queue=queue, ageing=seconds)
+
     # workers
 
     def start_worker(
