@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 # Queues of the workers; the consumer serves `plain`.
 QUEUES = ("default", "mail", "bulk")
 PLAIN = "plain"
+TENANTS = ("one", "two", "three")
+# What the workers have, and some jobs require.
+LABEL = "chaos"
 # Tasks whose jobs legitimately wait when a run ends.
 WAITING = {"far": "scheduled", "nobody_knows": "blocked"}
 
@@ -61,6 +64,12 @@ def draw_order(draw: random.Random) -> Order:
         options["queue"] = draw.choice(QUEUES)
     if draw.random() < 0.3:
         options["priority"] = draw.randint(-2, 2)
+    elif draw.random() < 0.1:
+        options["at_front"] = True
+    if draw.random() < 0.3:
+        options["tenant"] = draw.choice(TENANTS)
+    if task not in UNKNOWN and draw.random() < 0.2:
+        options["requires"] = [LABEL]
     if "delay" not in options and draw.random() < 0.15:
         options["delay"] = round(draw.uniform(0.05, 1.5), 2)
     mode = draw.choices(("plain", "sync", "many", "transaction", "rollback"), (10, 2, 3, 4, 1))[0]

@@ -24,7 +24,7 @@ from chaos.history import Config, History, Remains
 from chaos.journal import VARIABLE, Journal, read_journals
 from chaos.nemesis import rage
 from chaos.observer import Observer
-from chaos.orders import QUEUES, WAITING
+from chaos.orders import LABEL, QUEUES, WAITING
 from chaos.proxy import Proxy
 from chaos.reading import Journals
 from chaos.room import Room
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from chaos.faults import Fault
     from chaos.fleet import Kind, Member
 
+_WEIGHED = ",".join(f"{queue}:{weight}" for queue, weight in zip(QUEUES, (3, 2, 1), strict=True))
 _SCHEMA = Path(__file__).with_name("schema.sql")
 _UNFINISHED = "select count(*) from jobs.job_queue where task <> all (%s)"
 _WORKERS = "select count(*) from howdah.worker w where w.name <> 'zombie'"
@@ -172,7 +173,7 @@ class Run:
 
     async def _populate(self) -> None:
         plan = self.plan
-        worker = ["howdah", "worker", "--app", "chaos.tasks:app", "--queues", ",".join(QUEUES)]
+        worker = ["howdah", "worker", "--app", "chaos.tasks:app", "--queues", _WEIGHED, "--labels", LABEL]
         worker += ["--concurrency", str(plan.concurrency), "--grace", str(plan.grace)]
         worker += ["--verbose"] if plan.verbose else []
         more = {"HOWDAH_LEASE": str(plan.lease)}

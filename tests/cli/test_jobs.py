@@ -69,6 +69,13 @@ def test_publish_takes_a_moment_a_backoff_how_long_to_keep_it_and_any_body(dsn: 
     assert ([float(delay) for delay in row[0]], *map(float, row[1:])) == ([5, 60], 0, 1e6)
 
 
+def test_publish_puts_a_job_at_the_front_for_a_tenant_and_workers_with_labels(dsn: str) -> None:
+    publish(dsn, "shop.report", "--at-front", "--tenant", "acme", "--requires", "zone=a, gpu")
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute("select queue, priority from howdah.ready").fetchone()
+    assert row == ("default/acme+gpu,zone=a", 32767)
+
+
 def test_a_moment_without_a_zone_is_local(dsn: str) -> None:
     job = shown(dsn, publish(dsn, "shop.report", "--scheduled-at", "2100-01-31T09:00"))
     at = datetime.datetime.fromisoformat(str(job["scheduled_at"]))

@@ -80,6 +80,19 @@ def test_a_queue_is_told_how_long_to_keep_what_has_ended(dsn: str) -> None:
     assert (queue["result_ttl"], queue["failure_ttl"]) == (43200, 28 * 86400)
 
 
+def test_a_queue_is_told_when_its_jobs_go_first(dsn: str) -> None:
+    answer = run("queue", "ageing", "mail", "10m", dsn=dsn)
+    assert (answer.code, answer.lines) == (0, ["mail: jobs go first after 10m"])
+    assert run("queue", "list", "--json", dsn=dsn).json[0]["ageing"] == 600
+
+    assert run("queue", "ageing", "mail", "never", "--json", dsn=dsn).json == {
+        "queue": "mail",
+        "ageing": None,
+    }
+    assert run("queue", "list", "--json", dsn=dsn).json[0]["ageing"] is None
+    assert run("queue", "ageing", "mail", "soon", dsn=dsn).code == 2
+
+
 def test_purge_deletes_the_waiting_jobs_of_one_queue(dsn: str) -> None:
     for _ in range(2):
         publish(dsn, "shop.mail", "--queue", "mail")

@@ -178,3 +178,14 @@ def test_up_migrates_runs_jobs_and_ctrl_c_ends_all_of_it(
     _, log = up.communicate(timeout=SECONDS)
     assert up.returncode == 0, log
     assert processes_with(f"HOWDAH_MARK={mark}") == []
+
+
+def test_a_worker_serves_queues_by_weights_and_has_labels(dsn: str, project: Path) -> None:
+    publish(dsn, "tasks.greet", "Ada", "--queue", "high", "--requires", "gpu")
+    worker = ("worker", "--burst", "--app", "tasks:app", "--queues", "high:3,low:1")
+
+    assert run(*worker, dsn=dsn, cwd=project).code == 0
+    assert run("show", "1", "--json", dsn=dsn).json["state"] == "ready"
+    assert "high:3, low:1" in run(*worker, "--labels", "gpu,ssd", dsn=dsn, cwd=project).err
+    assert run("show", "1", "--json", dsn=dsn).json["state"] == "succeeded"
+    assert run("worker", "--queues", "a:0,b:1", dsn=dsn, cwd=project).code == 1

@@ -43,6 +43,28 @@ async def test_a_job_carries_its_arguments_and_the_tasks_options(app: Howdah, ad
     assert (row.headers, row.meta, row.key) == ({"h": 1}, [1], "k")
 
 
+async def test_at_front_a_tenant_and_labels_travel(app: Howdah, add: Any) -> None:
+    await add.options(priority=9, tenant="acme").publish(1)
+    first = await add.options(priority=9).options(at_front=True).publish(2)
+    (labelled,) = await add.options(requires=["zone=a", "gpu"]).publish_many([(3,)])
+
+    taken = await app.consume(3, queues=["sums"])
+    with_labels = await app.consume(3, labels=["gpu", "zone=a"])
+
+    assert next(job.row.job_id for job in taken) == first.job_id
+    assert len(taken) == 2
+    assert [job.row.job_id for job in with_labels] == [labelled.job_id]
+
+
+async def test_the_front_and_a_priority_exclude_each_other(app: Howdah, add: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await add.options(at_front=True, priority=1).publish(1)
+    with pytest.raises(InvalidInput) as odd:
+        await add.options(at_front=1).publish(1)
+
+    assert (refused.value.field, odd.value.field) == ("at_front", "at_front")
+
+
 async def test_by_name_by_function_and_by_task_is_the_same(app: Howdah, add: Any) -> None:
     jobs = [
         await app.publish("add", args=[1], kwargs={"b": 2}),

@@ -78,6 +78,7 @@ class Agreement:
         given = [{**options, "body": body} for body in bodies]
 
         def predict(rows: Rows) -> None:
+            self.model.check([options])
             numbers = rows[0]["publish_each"] if rows else []
             assert numbers == sorted(numbers), "jobs are numbered in the order given"
             self.model.publish([moments(each) for each in given], numbers)
@@ -215,6 +216,9 @@ class Agreement:
             (self.model.paused.add if paused else self.model.paused.discard)(queue)
 
         self.ask("pause_queue" if paused else "resume_queue", predict, queue=queue)
+
+    def set_ageing(self, queue: str, seconds: int) -> None:
+        self.ask("set_queue", lambda _: self.model.set_ageing(queue, seconds), queue=queue, ageing=seconds)
 
     # workers
 

@@ -253,6 +253,10 @@ class Calls(RuleBasedStateMachine):
         self.both.check_reasons()
         self.both.consume(1, [queue], None, "consume")
 
+    @rule(queue=st.sampled_from(["default", "mail"]), ageing=st.sampled_from([-1, 0, 5, 30]))
+    def set_ageing(self, queue: str, ageing: int) -> None:
+        self.both.set_ageing(queue, ageing)
+
     @rule(seconds=seconds)
     def advance(self, seconds: int) -> None:
         self.both.advance(seconds)

@@ -266,6 +266,24 @@ class Machine(Calls):
         self.both.consume(2, ["deep"], None, "consume")
         self.both.consume(2, ["deep"], None, "consume", ["gpu"])
 
+    @rule(
+        priorities=st.lists(st.sampled_from([-1, 0, 5]), min_size=2, max_size=5),
+        tenants=st.booleans(),
+        pause=st.sampled_from([2, 4]),
+        queues=st.sampled_from([None, ["deep"], ["mail", "deep"]]),
+    )
+    def grow_impatient(
+        self, priorities: list[int], tenants: bool, pause: int, queues: list[str] | None
+    ) -> None:
+        """Let jobs wait until some of them go before others of higher priority."""
+        self.both.set_ageing("deep", 5)
+        for n, priority in enumerate(priorities):
+            own = {"tenant": ["one", "other"][n % 2]} if tenants else {}
+            self.both.publish([{"task": "a_b", "queue": "deep", "priority": priority, **own}])
+            self.both.advance(pause)
+        self.both.consume(2, queues, None, "consume")
+        self.both.consume(2, queues, None, "consume")
+
     @rule(outcome=handed_in, beat=st.booleans(), by_worker=st.booleans())
     def cancel_while_running(self, outcome: Outcome, beat: bool, by_worker: bool) -> None:
         """Ask runs to stop, tell them, and let each end in its own way."""

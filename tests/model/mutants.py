@@ -262,6 +262,42 @@ MUTANTS = [
         "a claim ignores its queues", "32_claim", "(i_queues is null or l.queue = any (i_queues))", "true"
     ),
     Mutant(
+        "what counts beside priorities is forgotten: queues in any order",
+        "32_candidates",
+        "case when i_strict then array_position(i_queues, h.queue) end",
+        "0",
+    ),
+    Mutant(
+        "tenants take no turns",
+        "32_candidates",
+        "(count(*) over (partition by l.queue, l.priority))::integer",
+        "1",
+    ),
+    Mutant(
+        "a job goes to somebody without its labels",
+        "32_candidates",
+        "and (k.labels is null or k.labels <@ i_labels)",
+        "",
+    ),
+    Mutant(
+        "a parked job that requires labels goes to a consumer without them",
+        "33_consume",
+        "and coalesce(j.requires, t.requires, '{}') <@ coalesce(i_labels, '{}')",
+        "",
+    ),
+    Mutant(
+        "what is at the front has no priority",
+        "31_publish",
+        "case when p.at_front then 32767 else coalesce(p.priority::smallint, t.priority) end",
+        "coalesce(p.priority::smallint, t.priority)",
+    ),
+    Mutant(
+        "a task's labels do not hold for its jobs published before",
+        "37_workers",
+        "t.requires is not null or t.changed_at > t.registered_at",
+        "false",
+    ),
+    Mutant(
         "a worker gets tasks that it does not know",
         "32_claim",
         "and (i_tasks is null or r.task = any (i_tasks) or r.task like any (i_patterns))",
@@ -399,7 +435,7 @@ MUTANTS = [
     Mutant(
         "a parked job comes back to the wrong queue",
         "33_consume",
-        "select coalesce(j.queue, t.queue, 'default'), coalesce(j.priority, t.priority, 0), nextval",
-        "select coalesce(j.queue, 'default'), coalesce(j.priority, 0), nextval",
+        "howdah.lane_of(coalesce(j.queue, t.queue), ",
+        "howdah.lane_of(j.queue, ",
     ),
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING
 
 from tests.model.vocabulary import labels_of, queue_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from tests.model.vocabulary import Job
 
@@ -31,10 +33,12 @@ def follow(
     queues: Sequence[str] | None,
     labels: Collection[str],
     told: Sequence[int],
+    aged: Mapping[str, datetime],
 ) -> list[Job]:
     """Return what is claimed where queues have an order and lanes take turns.
 
-    The engine chooses who begins; that the rest is fair is checked.
+    `aged`: jobs of these queues that were due by then go first. The engine chooses who begins; that the
+    rest is fair is checked.
     """
     jobs = [
         job
@@ -42,12 +46,10 @@ def follow(
         if (queues is None or queue_of(job.lane[0]) in queues) and labels_of(job.lane[0]) <= set(labels)
     ]
     taken: list[Job] = []
-    for level in _levels(jobs, queues):
-        there = sorted(
-            (job for job in jobs if job.lane in level and wanted(job)), key=lambda job: job.position
-        )
+    for level in [*_aged(jobs, count, aged), *_levels(jobs, queues)]:
+        there = [job for job in level if wanted(job) and job not in taken]
         chosen = there[: count - len(taken)]
-        if len(level) > 1 and chosen:
+        if len({job.lane for job in level}) > 1 and chosen:
             chosen = _told(there, told[len(taken) : len(taken) + len(chosen)])
         taken += chosen
     return taken
@@ -60,19 +62,40 @@ def _heads(jobs: Iterable[Job]) -> dict[Lane, int]:
     return heads
 
 
-def _levels(jobs: Sequence[Job], queues: Sequence[str] | None) -> list[list[Lane]]:
-    """Return the lanes of each queue and priority, in the order in which these are taken."""
-    heads = _heads(jobs)
-    levels: dict[tuple[str, int], list[Lane]] = {}
-    for name, priority in heads:
-        levels.setdefault((queue_of(name), priority), []).append((name, priority))
+def _levels(jobs: Sequence[Job], queues: Sequence[str] | None) -> list[list[Job]]:
+    """Return the jobs of each queue and priority, in the order in which these are taken."""
+    levels: dict[tuple[str, int], list[Job]] = {}
+    for job in sorted(jobs, key=lambda job: job.position):
+        levels.setdefault((queue_of(job.lane[0]), job.lane[1]), []).append(job)
 
     def order(level: tuple[str, int]) -> tuple[int, int, int]:
         queue, priority = level
         rank = queues.index(queue) if queues is not None else 0
-        return rank, -priority, min(heads[lane] for lane in levels[level])
+        return rank, -priority, levels[level][0].position
 
     return [levels[level] for level in sorted(levels, key=order)]
+
+
+def _aged(jobs: Sequence[Job], count: int, aged: Mapping[str, datetime]) -> list[list[Job]]:
+    """Return the jobs that have waited too long: of each lane those before its first that has not."""
+    lanes: dict[Lane, list[Job]] = {}
+    for job in sorted(jobs, key=lambda job: job.position):
+        lanes.setdefault(job.lane, []).append(job)
+    parts: dict[str | Lane, list[list[Job]]] = {}
+    for lane, there in lanes.items():
+        queue = queue_of(lane[0])
+        old = _before(there[:count], aged[queue]) if queue in aged else []
+        if old:
+            parts.setdefault(lane if lane[0] == queue else queue, []).append(old)
+
+    def order(part: list[list[Job]]) -> tuple[datetime, int]:
+        return min(lane[0].due for lane in part if lane[0].due), min(lane[0].position for lane in part)
+
+    return [list(chain.from_iterable(part)) for part in sorted(parts.values(), key=order)]
+
+
+def _before(jobs: Sequence[Job], limit: datetime) -> list[Job]:
+    return list(takewhile(lambda job: job.due is not None and job.due <= limit, jobs))
 
 
 def _told(there: Sequence[Job], told: Sequence[int]) -> list[Job]:

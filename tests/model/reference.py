@@ -44,7 +44,8 @@ class Reference:
         self.lost: dict[int, tuple[int, int, datetime]] = {}  # run: (job, worker, when)
         self.suspects: set[int] = set()
         self.drawn = 0
-        self.turns = False  # whether lanes of a level may take turns: something has a tenant or labels
+        self.controlled = False  # whether more has ever counted than priorities: tenants, labels, ageing
+        self.ageing: dict[str, float] = {}
 
     def option(self, job: Job, name: str) -> Any:
         """Return an option of a job: its own, else its task's, else the default."""
@@ -160,12 +161,16 @@ class Reference:
 
     # publishers
 
+    def check(self, given: Iterable[Mapping[str, Any]]) -> None:
+        """Refuse options that exclude each other."""
+        if any(options.get("at_front") and options.get("priority") is not None for options in given):
+            raise Refused("JB001")
+
     def publish(self, given: Sequence[Mapping[str, Any]], ids: Sequence[int]) -> list[tuple[int, str, bool]]:
         """Publish; `ids` are the numbers that the engine gave. Answers (id, state, created)."""
         parents = [dependencies.parents_of(self, options) for options in given]
         answer = []
-        if any(options.get("at_front") and options.get("priority") is not None for options in given):
-            raise Refused("JB001")
+        self.check(given)
         for options, number, known in zip(given, ids, parents, strict=True):
             key = options.get("key")
             twin = [job for job in self.jobs.values() if key is not None and job.options.get("key") == key]
@@ -182,10 +187,11 @@ class Reference:
             options["priority"] = 32767
         options |= {name: value for name, value in registered.items() if options.get(name) is None}
         job = self.jobs[number] = Job(number, task, options)
-        self.turns |= bool(options.get("tenant") or options.get("requires"))
+        self.controlled |= bool(options.get("tenant") or options.get("requires"))
         job.run_at, delay = options.get("scheduled_at"), options.get("delay") or 0
         if delay > 0:
             job.run_at = self.after(delay)
+        job.due = max(self.now, job.run_at or self.now)
         self.make_ready(job, 0)
         if job.run_at is not None and job.run_at > self.now:
             job.state = "scheduled"
@@ -207,8 +213,9 @@ class Reference:
     ) -> list[Job]:
         """Claim; `told`: what the engine has taken, which counts where lanes take turns."""
         ready = [job for job in self.in_state("ready") if queue_of(job.lane[0]) not in self.paused]
-        if self.turns or len(queues or ()) > 1:
-            taken = follow(ready, count, wanted, queues, labels, told)
+        if self.controlled or len(queues or ()) > 1:
+            aged = {queue: self.after(-seconds) for queue, seconds in self.ageing.items()}
+            taken = follow(ready, count, wanted, queues, labels, told, aged)
         else:
             taken = in_order(ready, count, wanted, queues)
         for job in taken:
@@ -216,6 +223,13 @@ class Reference:
             job.started, job.deadline = self.now, self.after(self.option(job, "timeout"))
             job.result_ttl = self.option(job, "result_ttl")
         return taken
+
+    def set_ageing(self, queue: str, seconds: float) -> None:
+        """Let jobs that have waited so long go first; -1: never."""
+        self.controlled = True
+        self.ageing.pop(queue, None)
+        if seconds >= 0:
+            self.ageing[queue] = seconds
 
     def consume(
         self,
@@ -385,7 +399,7 @@ class Reference:
     def worker_started(self, number: int, worker: Worker, options: Mapping[str, dict[str, Any]]) -> None:
         self.workers[number] = worker
         self.tasks |= options
-        self.turns |= any(declared.get("requires") for declared in options.values())
+        self.controlled |= any(declared.get("requires") for declared in options.values())
         blocked = [
             job
             for job in self.in_state("blocked")

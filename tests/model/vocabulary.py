@@ -41,6 +41,7 @@ class Job:
     attempt: int = 0
     position: int = 0
     lane: tuple[str, int] = ("default", 0)
+    due: datetime | None = None  # when it was first to run; ageing counts from here
     run_at: datetime | None = None
     jitter: tuple[float, float] | None = None
     run: int | None = None

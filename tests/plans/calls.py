@@ -46,6 +46,12 @@ def calls(crowd: Crowd) -> dict[str, tuple[str, int]]:
         "consume": ("select * from jobs.consume(100)", 100),
         "consume one": ("select * from jobs.consume(1)", 1),
         "consume a queue": ("select * from jobs.consume(100, array['q3'])", 100),
+        "consume queues in an order": ("select * from jobs.consume(100, array['q3', 'q1'])", 100),
+        "consume one of two queues": ("select * from jobs.consume(1, array['q3', 'q1'])", 1),
+        "publish for a tenant": (
+            "select * from jobs.publish('demo.task', i_tenant => 'a', i_requires => '{gpu}')",
+            1,
+        ),
         "consume topic": ("select * from jobs.consume_topic('demo.%', 100)", 100),
         "exchange claims": (f"select jobs.exchange({crowd.worker}, null, 100)", 100),
         "exchange acks and claims": (exchange("'succeeded', 1"), 200),

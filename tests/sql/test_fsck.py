@@ -98,6 +98,21 @@ CORRUPTIONS = {
         "ready in another queue",
         "mail",
     ),
+    "ready in the lane of another tenant": (
+        "update howdah.ready set queue = 'mail/acme' where id = {mail}",
+        "ready in the lane of another tenant",
+        "mail",
+    ),
+    "ready in a lane of other labels": (
+        "update howdah.job set requires = '{{cpu}}' where id = {mail}",
+        "ready in a lane of other labels",
+        "mail",
+    ),
+    "labels that claims do not heed": (
+        "update howdah.ready set queue = 'mail+gpu' where id = {mail}",
+        "tenant or labels that claims do not heed",
+        "mail",
+    ),
     "ready at another priority": (
         "update howdah.ready set priority = 9 where id = {mail}",
         "ready at another priority",

@@ -162,7 +162,7 @@ def test_ageing_can_be_taken_back(sql: Session, clock: Clock) -> None:
 
 
 def test_one_job_of_a_tenant_starts_in_the_next_batch_before_the_rest_of_another_s_many(sql: Session) -> None:
-    crowd(sql, 5000, tenant="many")
+    crowd(sql, 100_000, tenant="many")
     publish(sql, key="one", tenant="few")
 
     assert "one" in keys(sql, 2)

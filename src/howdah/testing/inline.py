@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from howdah import calls
 from howdah.errors import HowdahError, WrongState
+from howdah.testing.labels import labels_of
 from howdah.testing.loops import in_own_loop
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ async def drain(
     at a time unless `concurrency` says more. The jobs that ended are returned in the order in which they
     ran; `error`, `kind` and `traceback` tell why one failed. A job that waits for its retry, or is due later,
     is left alone. With `clock` the time moves on to it, again and again, until nothing is scheduled.
-    `queues`: only these. Raises `HowdahError` when jobs come back for ever, `WrongState`
+    `queues`: only these. The worker has all labels that the app's tasks require. Raises `HowdahError` when jobs come back for ever, `WrongState`
     while the test itself holds a job that it consumed.
 
     >>> import asyncio
@@ -57,7 +58,12 @@ async def drain(
     from howdah.worker import Worker, WorkerOptions
 
     options = WorkerOptions(
-        queues=tuple(queues), concurrency=concurrency, burst=True, grace=0.0, name="howdah.testing"
+        queues=tuple(queues),
+        concurrency=concurrency,
+        burst=True,
+        grace=0.0,
+        name="howdah.testing",
+        labels=labels_of(app),
     )
     before = {_end(job) for job in await _jobs(app)}
     for _ in range(_MOST_MOVES):
@@ -87,7 +93,7 @@ async def _work(app: Howdah, new_worker: Callable[[], Worker], queues: Sequence[
             f"job {held[0].job_id} was consumed and is still held", hint="ack, nack or release it"
         )
     await _to_the_end(new_worker())
-    while await app.execute(calls.unfinished(queues)):
+    while await app.execute(calls.unfinished(queues, labels=labels_of(app))):
         await _to_the_end(new_worker())
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from howdah import calls
 from howdah.errors import JobNotFound, LeaseLost, TaskNotAllowed, WrongState
 from howdah.job import Job
+from howdah.testing.labels import labels_of
 from howdah.testing.loops import in_own_loop
 
 if TYPE_CHECKING:
@@ -82,9 +83,13 @@ async def _claimed(app: Howdah, row: JobRow) -> ConsumedJob | None:
     """Claim a job out of its queue; what lies before it goes back, in the same order."""
     before: list[ConsumedJob] = []
     found: ConsumedJob | None = None
-    while found is None and (batch := await app.consume(_BATCH, queues=[row.queue])):
+    while found is None and (batch := await _taken(app, row.queue)):
         found = next((job for job in batch if job.id == row.id), None)
         before += [job for job in batch if job is not found]
     for job in before:
         await job.release()
     return found
+
+
+async def _taken(app: Howdah, queue: str) -> list[ConsumedJob]:
+    return await app.consume(_BATCH, queues=[queue], labels=labels_of(app))

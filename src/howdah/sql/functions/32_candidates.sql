@@ -136,9 +136,10 @@ begin
                   join howdah.job j on j.id = x.id) r
     )
     select l.lane, l.queue, l.priority, l.pos - 1, l.until,
-           (dense_rank() over (order by l.oldest, l.part))::integer as level,
+           (dense_rank() over (order by l.oldest, l.first))::integer as level,
            (count(*) over (partition by l.part))::integer
-      from (select a.*, p.part, min(a.due) over (partition by p.part) as oldest
+      from (select a.*, p.part, min(a.due) over (partition by p.part) as oldest,
+                   min(a.pos) over (partition by p.part) as first
               from aged a
              -- tenants take turns, whatever the priorities; else each lane is a level of its own
              cross join lateral (select case when a.lane = a.queue then a.queue || ' ' || a.priority else a.queue end) p (part)) l
