@@ -14,6 +14,7 @@ MOVES: Final = MappingProxyType(
             """ {"task": "demo.task", "queue": "q"}, {"task": "demo.task", "queue": "q", "key": "k"}]')"""
         ),
         "publish each": """select jobs.publish_each('demo.task', '[1, 2]', i_queue => 'q')""",
+        "publish child": "select jobs.publish('demo.task', i_key => 'c', i_depends_on => '{k}')",
         "consume": "select id from jobs.consume(10)",
         "consume topic": "select id from jobs.consume_topic('%', 10)",
         "ack": "select jobs.ack('k', '1', race.run())",
@@ -53,6 +54,8 @@ STATES: Final = (
     "orphaned",
     "outlived",
     "asked",
+    "waiting",
+    "told",
 )
 
 _EXCHANGES: Final = frozenset({"exchange claims", "exchange hands in", "exchange hands back"})
