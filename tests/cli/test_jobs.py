@@ -153,7 +153,7 @@ def test_show_tells_whom_a_job_waits_for_and_who_waits_for_it(dsn: str) -> None:
     assert [one["relation"] for one in run("show", child, "--json", dsn=dsn).json["relatives"]] == [
         "parent"
     ] * 2
-    assert run("publish", "shop.mail", "--depends-on", "nobody", dsn=dsn).code == 2
+    assert "there is no job nobody" in run("publish", "shop.mail", "--depends-on", "nobody", dsn=dsn).err
 
 
 def test_cancel_retry_and_delete_change_a_job_and_say_its_state(dsn: str) -> None:

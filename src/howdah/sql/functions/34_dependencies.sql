@@ -207,7 +207,7 @@ comment on function howdah.written_here is 'Whether a row was written by this tr
 --
 -- Whoever publishes a child just now may have seen its parent alive, and must not find it gone when it had succeeded. First who
 -- is publishing, then who waits: whoever is in neither list has ended before, or will see the parent's end itself, since that is
--- committed: prune leaves alone what its own transaction has ended (written_here).
+-- committed: prune leaves alone what has succeeded in its own transaction (written_here).
 create or replace function howdah.note_pruned(i_ids bigint[], i_states howdah.state[], i_now timestamptz)
     returns void
     language plpgsql
