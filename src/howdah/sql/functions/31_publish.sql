@@ -105,7 +105,7 @@ begin
         returning id, key, queue, priority, task, scheduled_at, expires_at, depends_on, allow_failure
     ), inserted as materialized (
         select i.id, i.key, coalesce(i.queue, 'default') as queue, coalesce(i.priority, 0::smallint) as priority,
-               i.task, i.scheduled_at, i.expires_at, howdah.awaited(i.depends_on, i.allow_failure) as awaited, i.allow_failure
+               i.task, i.scheduled_at, i.expires_at, howdah.awaited(i.depends_on, coalesce(i.allow_failure, false)) as awaited, i.allow_failure
           from (select * from plain union all select * from keyed) i
     ), made_ready as (
         insert into howdah.ready (queue, priority, pos, id, attempt, task)

@@ -74,16 +74,13 @@ comment on function howdah.parents is 'Numbers of the jobs that a publication de
 create or replace function howdah.awaited(i_parents bigint[], i_allow_failure boolean)
     returns bigint[]
     language plpgsql
-    volatile
+    volatile strict
     set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_awaited bigint[];
     v_gone    bigint;
 begin
-    if i_parents is null then
-        return null;
-    end if;
     select array_agg(p.id order by p.id) filter (where not coalesce(f.state = 'succeeded' or i_allow_failure and f.id > 0, false)),
            min(p.id) filter (where j.id is null)
       into v_awaited, v_gone
