@@ -148,6 +148,21 @@ def test_show_and_why_tell_of_a_waiting_job(dsn: str) -> None:
     assert len(why) > 10
 
 
+def test_show_tells_whom_a_job_waits_for_and_who_waits_for_it(dsn: str) -> None:
+    first = publish(dsn, "shop.sum", "--key", "first")
+    second = publish(dsn, "shop.sum", "--delay", "60")
+    child = publish(dsn, "shop.mail", "--depends-on", first, "--depends-on", second, "--allow-failure")
+
+    text = run("show", child, dsn=dsn).out
+    assert f"parent {first}: ready, awaited" in text
+    assert f"parent {second}: scheduled, awaited" in text
+    assert f"child {child}: blocked" in run("show", first, dsn=dsn).out
+    assert [one["relation"] for one in run("show", child, "--json", dsn=dsn).json["relatives"]] == [
+        "parent"
+    ] * 2
+    assert "there is no job nobody" in run("publish", "shop.mail", "--depends-on", "nobody", dsn=dsn).err
+
+
 def test_cancel_retry_and_delete_change_a_job_and_say_its_state(dsn: str) -> None:
     def change(command: str, *more: str) -> Answer:
         return run(command, job_id, *more, dsn=dsn)

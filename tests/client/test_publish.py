@@ -230,3 +230,59 @@ async def test_a_cancelled_caller_leaves_the_connections_usable(app: Howdah, add
         await asyncio.gather(caller, return_exceptions=True)
 
     assert (await add.publish(1)).created
+
+
+async def test_a_job_depends_on_jobs_given_as_handles_numbers_and_keys(app: Howdah, add: Any) -> None:
+    first, second = await add.publish_many([(1,), (2,)])
+    third = await add.options(key="third").publish(3)
+
+    child = await add.options(depends_on=[first, second.id, "third"]).publish(4)
+
+    row = await child.info()
+    assert (row.state, row.kind) == ("blocked", "parent")
+    assert [(one.relation, one.job_id, one.state, one.awaited) for one in await child.relatives()] == [
+        ("parent", first.job_id, "ready", True),
+        ("parent", second.job_id, "ready", True),
+        ("parent", "third", "ready", True),
+    ]
+    assert [one.job_id for one in await third.relatives(5)] == [child.job_id]
+
+
+async def test_many_jobs_may_depend_on_one(app: Howdah, add: Any) -> None:
+    parent = await add.publish(1)
+    children = await add.options(depends_on=parent, allow_failure=True).publish_many([(1,), {"a": 2}])
+
+    await parent.cancel()
+    await app.execute(calls.maintain())
+
+    rows = [await child.info() for child in children]
+    assert [(row.body, row.state) for row in rows] == [
+        ({"args": [1]}, "ready"),
+        ({"kwargs": {"a": 2}}, "ready"),
+    ]
+
+
+async def test_a_job_whose_parent_did_not_succeed_is_cancelled_with_the_reason(app: Howdah, add: Any) -> None:
+    parent = await add.options(key="first").publish(1)
+    child = await app.publish(add, 2, depends_on="first")
+
+    await parent.cancel("no more")
+    await app.execute(calls.maintain())
+
+    with pytest.raises(JobCancelled, match="parent first was cancelled: no more"):
+        await child.result(timeout=5)
+
+
+@pytest.mark.parametrize("given", [True, 1.5, b"7", {"id": 7}, [["7"]], [None], ["a\x00"], 2**70])
+async def test_what_is_no_job_is_refused_as_a_parent(app: Howdah, add: Any, given: Any) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await add.options(depends_on=given).publish(1)
+
+    assert caught.value.field == "depends_on"
+
+
+async def test_an_unknown_parent_is_refused_by_the_database(app: Howdah, add: Any) -> None:
+    with pytest.raises(InvalidInput, match="there is no job nobody") as caught:
+        await add.options(depends_on="nobody").publish(1)
+
+    assert caught.value.field == "depends_on"

@@ -438,4 +438,60 @@ MUTANTS = [
         "howdah.lane_of(coalesce(j.queue, t.queue), ",
         "howdah.lane_of(j.queue, ",
     ),
+    # dependencies
+    Mutant(
+        "ack and nack tell no child",
+        "34_finish",
+        "perform howdah.note_ends(array[i_run.id], i_state, i_now);",
+        "null;",
+        quick=True,
+    ),
+    Mutant(
+        "an exchange tells no child of a success",
+        "35_exchange",
+        "where (e ->> 1)::bigint = any (v_taken)), 'succeeded', i_now)",
+        "where false), 'succeeded', i_now)",
+    ),
+    Mutant(
+        "a child that is cancelled or started by hand leaves its edges",
+        "36_control",
+        "delete from howdah.edge e where e.child = i_id;",
+        "null;",
+        quick=True,
+    ),
+    Mutant(
+        "a child runs when its first parent has ended",
+        "39_settle",
+        "and b.pending <= c.count",
+        "",
+        quick=True,
+    ),
+    Mutant(
+        "allow_failure is forgotten", "39_settle", "e.allow_failure or coalesce(", "coalesce(", quick=True
+    ),
+    Mutant(
+        "a delayed child runs when its parents have ended",
+        "39_settle",
+        "case when j.scheduled_at > i_now then j.scheduled_at end",
+        "null::timestamptz",
+    ),
+    Mutant(
+        "the children of a cancelled child wait for ever",
+        "39_settle",
+        "perform howdah.note_ends(v_ids, 'cancelled', i_now);",
+        "null;",
+        quick=True,
+    ),
+    Mutant(
+        "an end counts for children published after it",
+        "39_settle",
+        "where e.parent = n.parent and e.child <= n.upto",
+        "where e.parent = n.parent",
+    ),
+    Mutant(
+        "a parent that was pruned has not succeeded",
+        "45_prune",
+        "perform howdah.note_pruned(v_ids, v_states, howdah.now());",
+        "null;",
+    ),
 ]

@@ -20,9 +20,11 @@ _PLAIN_RUNS = "array(select run_id from howdah.running where worker_id is null o
 
 def calls(crowd: Crowd) -> dict[str, tuple[str, int]]:
     """Return the statements by name, with how many jobs each touches."""
-    ready, scheduled, finished, blocked = (
-        crowd.job(state) for state in ("ready", "scheduled", "finished", "blocked")
+    ready, scheduled, finished, blocked, waiting = (
+        crowd.job(state) for state in ("ready", "scheduled", "finished", "blocked", "waiting")
     )
+    parent = crowd.count + 1  # a tenth of those that wait are its children
+    children = f"null, 'depends_on', array[{parent}]"
 
     def exchange(verb: str) -> str:
         outcomes = _OUTCOMES.format(verb=verb, worker=crowd.worker)
@@ -32,6 +34,30 @@ def calls(crowd: Crowd) -> dict[str, tuple[str, int]]:
         "publish": ("select * from jobs.publish('demo.task', '{}', i_queue => 'q1')", 1),
         "publish a new key": ("select * from jobs.publish('demo.task', i_key => 'new')", 1),
         "publish a known key": (f"select * from jobs.publish('demo.task', i_key => 'key-{finished}')", 1),
+        "publish a child": (f"select * from jobs.publish('a', i_depends_on => '{{{scheduled}}}')", 1),
+        "publish a child of many": (
+            f"""select * from jobs.publish('a', i_depends_on => (
+                select array_agg(n::text) from generate_series({parent}, {parent} + 99) n))""",
+            100,
+        ),
+        "publish many children": (
+            f"select * from jobs.publish_many({_MANY.format(key=children)})",
+            100,
+        ),
+        "settle new edges": (
+            f"""with p as materialized (select jobs.publish('a', i_depends_on => '{{{scheduled}}}'))
+                select jobs.maintain() from p""",
+            2 * _LANES,
+        ),
+        "cancel a parent of many and settle": (
+            f"with c as materialized (select jobs.cancel('{parent}')) select jobs.maintain() from c",
+            4000,
+        ),
+        "cancel a child": (f"select * from jobs.cancel('{waiting}')", 1),
+        "retry a child": (f"select * from jobs.retry('{waiting}')", 1),
+        "why a child": (f"select * from jobs.why('{waiting}')", 1),
+        "relatives of a child": (f"select * from jobs.relatives('{waiting}')", 1),
+        "relatives of a parent": (f"select * from jobs.relatives('{parent}', 100)", 100),
         "publish for later": ("select * from jobs.publish('demo.task', i_delay => 60)", 1),
         "publish each": (
             "select jobs.publish_each('plan.task', (select jsonb_agg(n) from generate_series(1, 100) n))",

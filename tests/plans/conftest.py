@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """A database with `count` jobs each in ready, scheduled, finished and blocked, numbered in this order."""
+    """A database with `count` jobs in each of five states, numbered in this order."""
 
     dsn: str
     count: int
@@ -26,7 +26,7 @@ class Crowd:
 
     def job(self, state: str) -> int:
         """Return the number of a job in the middle of a state's crowd, with a key."""
-        place = ("ready", "scheduled", "finished", "blocked").index(state)
+        place = ("ready", "scheduled", "finished", "blocked", "waiting").index(state)
         return place * self.count + self.count // 2
 
 

@@ -12,7 +12,7 @@ begin
     insert into howdah.job (id, key, queue, task, body, priority, created_at, scheduled_at)
     select n, case when n % 10 = 0 then 'key-' || n end, 'q' || n % 5, 'demo.task', '{"args": [1, 2]}', n % 3, v_now,
            case when n between i_count + 1 and 2 * i_count then v_now + interval '1 day' end
-      from generate_series(1, 4 * i_count) n;
+      from generate_series(1, 5 * i_count) n;
     insert into howdah.ready (queue, priority, pos, id, attempt, task)
     select 'q' || n % 5, n % 3, n, n, 0, 'demo.task' from generate_series(1, i_count) n;
     insert into howdah.scheduled (id, run_at, attempt)
@@ -22,8 +22,15 @@ begin
       from generate_series(2 * i_count + 1, 3 * i_count) n;
     insert into howdah.blocked (id, kind, task, attempt, blocked_at)
     select n, 'task', 'unknown.task', 0, v_now from generate_series(3 * i_count + 1, 4 * i_count) n;
-    update howdah.job set task = 'unknown.task' where id > 3 * i_count;
-    perform setval('howdah.position_seq', 4 * i_count);
+    update howdah.job set task = 'unknown.task' where id > 3 * i_count and id <= 4 * i_count;
+    -- each waits for a job of its own that is due later, a tenth of them for the same one
+    insert into howdah.blocked (id, kind, task, attempt, pending, blocked_at)
+    select n, 'parent', 'demo.task', 0, 1, v_now from generate_series(4 * i_count + 1, 5 * i_count) n;
+    insert into howdah.edge (child, parent, allow_failure, settled)
+    select n, case when n % 10 = 0 then i_count + 1 else n - 3 * i_count end, false, true
+      from generate_series(4 * i_count + 1, 5 * i_count) n;
+    perform nextval('howdah.dependencies');
+    perform setval('howdah.position_seq', 5 * i_count);
     insert into howdah.lane (queue, priority, moved_at)
     select 'q' || q, p, v_now from generate_series(0, 4) q, generate_series(0, 2) p;
 end;

@@ -49,13 +49,19 @@ declare
 begin
     perform race.clear();
     v_worker := jobs.worker_started('w', '[{"name": "demo.task"}]', i_labels => array['gpu']);
+    if i_state in ('waiting', 'told') then      -- for a job that is due later, or has just succeeded
+        perform jobs.publish('other.task', i_key => 'p', i_delay => 3600);
+    end if;
     v_id := (jobs.publish(case i_state when 'blocked' then 'other.task' else 'demo.task' end, i_key => 'k', i_queue => 'q',
         i_tenant => case when i_state = 'ready_tenant' then 'one' end, i_requires => case when i_state = 'ready_tenant' then array['gpu'] end,
         i_delay => case when i_state in ('scheduled', 'due') then 3600 end,
-        i_ttl => case when i_state = 'outlived' then 3600 end)).id;
+        i_ttl => case when i_state = 'outlived' then 3600 end,
+        i_depends_on => case when i_state in ('waiting', 'told') then '{p}'::text[] end)).id;
     insert into howdah.lane (queue, priority, moved_at) values ('q', 0, v_now);
     case i_state
-        when 'ready', 'ready_tenant', 'scheduled' then null;
+        when 'ready', 'ready_tenant', 'scheduled', 'waiting' then null;
+        when 'told' then
+            perform jobs.cancel('p');
         when 'running_plain' then
             perform jobs.consume(1);
         when 'running_worker' then
@@ -91,6 +97,7 @@ $$;
 create function race.observe() returns jsonb language plpgsql as $$
 begin
     perform howdah.adopt_known(howdah.now());   -- a worker's start leaves locked rows to the next chores
+    perform howdah.settle(howdah.now(), 1000, true, true);      -- so does whoever ends a job
     return jsonb_build_object(
         'jobs', (
             select jsonb_agg(jsonb_build_array(coalesce(j.key, '-'), l.state, l.attempt, l.kind) order by j.key, l.state, l.attempt)
@@ -105,6 +112,7 @@ begin
         'rows', jsonb_build_object(
             'job', (select count(*) from howdah.job), 'failure', (select count(*) from howdah.failure),
             'expiry', (select count(*) from howdah.expiry), 'notice', (select count(*) from howdah.notice),
+            'edge', (select count(*) from howdah.edge), 'ended', (select count(*) from howdah.ended),
             'queue', (select count(*) from howdah.queue), 'task', (select count(*) from howdah.task),
             'worker', (select count(*) from howdah.worker), 'beat', (select count(*) from howdah.beat),
             'states', (select count(*) from howdah.lying), 'sleeper', (select count(*) from howdah.sleeper)));

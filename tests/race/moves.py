@@ -18,6 +18,7 @@ MOVES: Final = MappingProxyType(
             "select jobs.publish('demo.task', i_queue => 'q', i_tenant => 'one', i_at_front => true)"
         ),
         "publish for labels": "select jobs.publish('demo.task', i_queue => 'q', i_requires => array['gpu'])",
+        "publish child": "select jobs.publish('demo.task', i_key => 'c', i_depends_on => '{k}')",
         "consume": "select id from jobs.consume(10)",
         "consume with labels": "select id from jobs.consume(10, array['q', 'r'], array['gpu'])",
         "consume topic": "select id from jobs.consume_topic('%', 10)",
@@ -59,6 +60,8 @@ STATES: Final = (
     "orphaned",
     "outlived",
     "asked",
+    "waiting",
+    "told",
 )
 
 _EXCHANGES: Final = frozenset({"exchange claims", "exchange hands in", "exchange hands back"})

@@ -150,7 +150,7 @@ begin
         select i.id, i.key, howdah.lane_of(i.queue, i.tenant, i.requires) as lane, coalesce(i.priority, 0::smallint) as priority,
                i.task, i.scheduled_at, i.expires_at, i.tenant is not null or i.requires <> '{}' as controlled,
                howdah.limit_id('key', i.concurrency_key) as key_limit,
-               howdah.awaited(i.depends_on, i.allow_failure) as awaited, i.allow_failure
+               howdah.awaited(i.depends_on, coalesce(i.allow_failure, false)) as awaited, i.allow_failure
           from (select * from plain union all select * from keyed) i
     ), made_ready as (
         insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)

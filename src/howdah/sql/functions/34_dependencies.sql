@@ -74,16 +74,13 @@ comment on function howdah.parents is 'Numbers of the jobs that a publication de
 create or replace function howdah.awaited(i_parents bigint[], i_allow_failure boolean)
     returns bigint[]
     language plpgsql
-    volatile
+    volatile strict
     set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_awaited bigint[];
     v_gone    bigint;
 begin
-    if i_parents is null then
-        return null;
-    end if;
     select array_agg(p.id order by p.id) filter (where not coalesce(f.state = 'succeeded' or i_allow_failure and f.id > 0, false)),
            min(p.id) filter (where j.id is null)
       into v_awaited, v_gone
@@ -207,7 +204,7 @@ comment on function howdah.written_here is 'Whether a row was written by this tr
 --
 -- Whoever publishes a child just now may have seen its parent alive, and must not find it gone when it had succeeded. First who
 -- is publishing, then who waits: whoever is in neither list has ended before, or will see the parent's end itself, since that is
--- committed: prune leaves alone what its own transaction has ended (written_here).
+-- committed: prune leaves alone what has succeeded in its own transaction (written_here).
 create or replace function howdah.note_pruned(i_ids bigint[], i_states howdah.state[], i_now timestamptz)
     returns void
     language plpgsql

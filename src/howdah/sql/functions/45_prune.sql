@@ -105,7 +105,8 @@ begin
              where f.ctid = any (array(
                    select e.place from ended e
                     where v_alone or i_ttl is not distinct from howdah.kept_by_queue(e.id, i_kind) limit i_limit))
-               and (pg_sequence_last_value('howdah.dependencies'::regclass) is null or not howdah.written_here(f.xmin))
+               and (f.state <> 'succeeded' or pg_sequence_last_value('howdah.dependencies'::regclass) is null
+                    or not howdah.written_here(f.xmin))
                for update skip locked) as places
     ), removed as (
         delete from howdah.finished f where f.ctid = any ((select h.places from held h)::tid[]) returning f.id, f.state
