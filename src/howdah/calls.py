@@ -97,6 +97,8 @@ def _documents(options: Mapping[str, Any]) -> dict[str, Any]:
         values["headers"] = json.document(values["headers"], field="headers", limit=json.HEADERS_LIMIT)
     if "meta" in values:
         values["meta"] = json.document(values["meta"], field="meta")
+    if "unique" in values:
+        values["unique"] = json.document(values["unique"], field="unique")
     return values
 
 

@@ -10,6 +10,7 @@
     ├── IsolationTooHigh       JB005   needs READ COMMITTED
     ├── RunIdRequired          JB006   the job is run by a registered worker
     ├── WorkerUnknown          JB007   the worker is not registered, or was declared dead
+    ├── DuplicateJob           JB009   another job holds the unique key; `job_id` names it
     ├── DatabaseError                  any other error PostgreSQL reported; `sqlstate` says which
     │   └── DatabaseUnavailable        PostgreSQL cannot be reached, or refuses work for now
     ├── SchemaOutdated                 the database was not migrated to this version
@@ -38,6 +39,7 @@ __all__ = [
     "ConfigurationError",
     "DatabaseError",
     "DatabaseUnavailable",
+    "DuplicateJob",
     "HowdahError",
     "InsideEventLoop",
     "InvalidInput",
@@ -123,6 +125,15 @@ class RunIdRequired(HowdahError, sqlstate="JB006"):
 
 class WorkerUnknown(HowdahError, sqlstate="JB007"):
     """the worker is not registered, or was declared dead"""
+
+
+class DuplicateJob(HowdahError, sqlstate="JB009"):
+    """another job holds the unique key"""
+
+    @property
+    def job_id(self) -> str | None:
+        """The job that holds the key."""
+        return self.detail
 
 
 class DatabaseError(HowdahError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,7 @@ from howdah import arguments, json
 from howdah.retry import Backoff, backoff_delays, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
 __all__ = [
     "FINISHED",
@@ -27,6 +28,8 @@ __all__ = [
     "Statistic",
     "TaskDescription",
     "TaskOptions",
+    "UniqueMode",
+    "UniqueUntil",
     "Verdict",
 ]
 
@@ -193,6 +196,10 @@ _DOCUMENTS = ("body", "headers", "meta", "result")
 _MOMENTS = ("created_at", "run_at", "scheduled_at", "complete_on")
 
 
+UniqueMode = Literal["skip", "replace", "merge", "reject"]
+UniqueUntil = Literal["waiting", "started", "finished"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
     """How a job is to run; what is None was not given.
@@ -213,6 +220,11 @@ class TaskOptions:
     key: str | None = None
     headers: Mapping[str, Any] | None = None
     meta: Any = None
+    unique: bool | str | Sequence[str] | Mapping[str, Any] | None = None
+    unique_key: str | None = None
+    unique_mode: UniqueMode | None = None
+    unique_until: UniqueUntil | None = None
+    unique_for: float | datetime.timedelta | None = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given, as the database takes them. Raises `InvalidInput`."""
@@ -231,7 +243,7 @@ class TaskOptions:
 
 
 _OPTION_NAMES = tuple(field.name for field in fields(TaskOptions))
-_DURATIONS = frozenset({"timeout", "ttl", "result_ttl", "failure_ttl", "delay"})
+_DURATIONS = frozenset({"timeout", "ttl", "result_ttl", "failure_ttl", "delay", "unique_for"})
 _INTEGERS = frozenset({"max_retries", "priority"})
 
 
@@ -244,9 +256,18 @@ def _option(name: str, value: Any) -> Any:
         return backoff_delays(value)
     if name == "scheduled_at":
         return arguments.moment(value, field=name)
-    if name in ("queue", "key"):
+    if name == "unique":
+        return _choice(value)
+    if name in ("queue", "key", "unique_key", "unique_mode", "unique_until"):
         return arguments.text(value, field=name)
     return value
+
+
+def _choice(value: Any) -> Any:
+    """Return what makes jobs unique: all arguments, none, these, or as the database takes it."""
+    if isinstance(value, bool | Mapping):
+        return value
+    return arguments.names([value] if isinstance(value, str) else value, field="unique")
 
 
 @dataclass(frozen=True, slots=True)

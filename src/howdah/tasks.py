@@ -11,10 +11,11 @@ from howdah.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from howdah.context import Context
     from howdah.definition import Isolation
+    from howdah.models import UniqueMode, UniqueUntil
     from howdah.retry import Backoff
 
 __all__ = ["DefaultOptions", "PublishOptions", "Task", "TaskDecorator", "Tasks"]
@@ -55,6 +56,10 @@ class TaskDecorator:
         ttl: float | datetime.timedelta | None = None,
         result_ttl: float | datetime.timedelta | None = None,
         failure_ttl: float | datetime.timedelta | None = None,
+        unique: bool | str | Sequence[str] | None = None,
+        unique_mode: UniqueMode | None = None,
+        unique_until: UniqueUntil | None = None,
+        unique_for: float | datetime.timedelta | None = None,
         isolation: Isolation | None = None,
         soft_timeout: float | datetime.timedelta | None = None,
     ) -> _Decorator: ...

@@ -55,6 +55,10 @@ def _delays(context: click.Context, parameter: click.Parameter, text: str | None
         raise click.BadParameter(f"{text!r} is no list of seconds such as 5,60,600") from None
 
 
+def _choice(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    return {None: None, "true": True, "false": False}.get(text, text.split(",") if text else [])
+
+
 def argument(text: str) -> Any:
     """Return an argument: what its JSON stands for, else the text itself.
 
@@ -87,6 +91,22 @@ def argument(text: str) -> Any:
 @click.option("--result-ttl", type=float, metavar="SECONDS", help="How long a success is kept.")
 @click.option("--failure-ttl", type=float, metavar="SECONDS", help="How long any other end is kept.")
 @click.option("--key", help="Your own id; while a job has it, nothing more is published under it.")
+@click.option("--unique-key", metavar="KEY", help="While a job holds it, see --unique-mode.")
+@click.option(
+    "--unique",
+    metavar="NAMES",
+    callback=_choice,
+    help="A unique key made of these arguments; true: of all; false: none.",
+)
+@click.option(
+    "--unique-mode",
+    type=click.Choice(["skip", "replace", "merge", "reject"]),
+    help="What happens while another job holds the key.  [default: skip, which prints that job's id]",
+)
+@click.option(
+    "--unique-until", type=click.Choice(["waiting", "started", "finished"]), help="How long a job holds it."
+)
+@click.option("--unique-for", type=float, metavar="SECONDS", help="A job holds it for so long in any case.")
 @click.option("--headers", metavar="JSON", callback=_json_object, help="Headers, as a JSON object.")
 @click.option("--meta", metavar="JSON", callback=_json, help="Anything else you want to find at the job.")
 @options.as_json

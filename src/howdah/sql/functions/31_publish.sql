@@ -8,7 +8,7 @@
 -- task's registration, as in publish_jobs, which does the same for jobs that differ in anything: one statement for all
 -- that a job can have costs 45 µs to start and twice the time per row (docs/decisions).
 --
--- The caller has checked what it passes. Answers the numbers in the order given.
+-- The caller has checked what it passes. Answers the numbers in the order given; null: their task makes them unique.
 create or replace function howdah.publish_bodies(i_like howdah.publication, i_bodies jsonb[])
     returns bigint[]
     language plpgsql
@@ -23,6 +23,9 @@ declare
     v_ids        bigint[];
 begin
     select t.* into v_task from howdah.task t where t.name = i_like.task collate "C";
+    if v_task."unique" is not null then
+        return null;        -- not as plain as they look: publish_jobs
+    end if;
     v_queue := coalesce(i_like.queue, v_task.queue);
     v_priority := coalesce(i_like.priority::smallint, v_task.priority);
     v_expires_at := v_now + howdah.seconds(coalesce(i_like.ttl::double precision, v_task.ttl));
@@ -75,8 +78,10 @@ declare
     v_soon    boolean;
     v_given   bigint[];
 begin
-    perform howdah.check_publication(p) from unnest(i_jobs) p where not coalesce(howdah.is_plain(p), false);
-
+    if i_jobs[1].number is null and howdah.check_jobs(i_jobs) then
+        return query select p.* from howdah.publish_unique(i_jobs) p;
+        return;
+    end if;
     with given as materialized (
         select p.id, p.key, coalesce(p.queue, t.queue) as queue, p.task, p.body,
                coalesce(p.priority::smallint, t.priority) as priority,
@@ -87,19 +92,19 @@ begin
                v_now + howdah.seconds(coalesce(p.ttl::double precision, t.ttl)) as expires_at,
                coalesce(p.result_ttl::double precision, t.result_ttl) as result_ttl,
                coalesce(p.failure_ttl::double precision, t.failure_ttl) as failure_ttl,
-               p.headers, p.meta
+               p.headers, p.meta, p.unique_key, p.unique_until
           -- numbers are drawn before the join, which need not keep the order given
-          from (select nextval('howdah.position_seq') as id, u.* from unnest(i_jobs) u) p
+          from (select coalesce(u.number, nextval('howdah.position_seq')) as id, u.* from unnest(i_jobs) u) p
           left join howdah.task t on t.name = p.task collate "C"
     ), plain as (
         insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
-                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta)
+                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta, unique_key, unique_until)
         select g.* from given g where g.key is null
         returning id, key, queue, priority, task, scheduled_at, expires_at
     ), keyed as (
         -- apart, because ON CONFLICT writes every row twice; in key order, so that two publishers cannot deadlock
         insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
-                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta)
+                                scheduled_at, expires_at, result_ttl, failure_ttl, headers, meta, unique_key, unique_until)
         select g.* from given g where g.key is not null order by g.key collate "C", g.id
             on conflict (key) where key is not null do nothing
         returning id, key, queue, priority, task, scheduled_at, expires_at
@@ -114,8 +119,7 @@ begin
         insert into howdah.scheduled (id, run_at, attempt)
         select i.id, i.scheduled_at, 0 from inserted i where i.scheduled_at is not null
     ), made_expiry as (
-        insert into howdah.expiry (expires_at, id)
-        select i.expires_at, i.id from inserted i where i.expires_at is not null
+        insert into howdah.expiry (expires_at, id) select i.expires_at, i.id from inserted i where i.expires_at is not null
     )
     select array_agg(i.id order by i.id), array_agg(i.key order by i.id),
            array_agg(case when i.scheduled_at is null then 'ready' else 'scheduled' end order by i.id),
@@ -188,7 +192,12 @@ create or replace function jobs.publish(
     i_failure_ttl  numeric default null,
     i_backoff      numeric[] default null,
     i_headers      jsonb default null,
-    i_meta         jsonb default null
+    i_meta         jsonb default null,
+    i_unique_key   text default null,
+    i_unique       jsonb default null,
+    i_unique_mode  text default null,
+    i_unique_until text default null,
+    i_unique_for   numeric default null
 )
     returns jobs.published
     language plpgsql
@@ -198,10 +207,11 @@ as $$
 declare
     v_job constant howdah.publication := row(
         i_task, i_body, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, i_key, i_delay, i_ttl,
-        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta);
+        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_unique_key, i_unique, i_unique_mode, i_unique_until,
+        i_unique_for, null);
     v_published jobs.published;
 begin
-    if i_key is not null then
+    if num_nonnulls(i_key, i_unique_key, i_unique, i_unique_mode, i_unique_until, i_unique_for) > 0 then
         select p.* into v_published from howdah.publish_jobs(array[v_job]) p;
         return v_published;
     end if;
@@ -209,6 +219,10 @@ begin
         perform howdah.check_publication(v_job);
     end if;
     v_published.id := (howdah.publish_bodies(v_job, array[i_body]))[1];
+    if v_published.id is null then      -- its task makes it unique
+        select p.* into v_published from howdah.publish_jobs(array[v_job]) p;
+        return v_published;
+    end if;
     v_published.job_id := v_published.id;
     v_published.state := case when howdah.due(i_scheduled_at, i_delay, howdah.now()) is null then 'ready' else 'scheduled' end;
     v_published.created := true;
@@ -220,7 +234,13 @@ comment on function jobs.publish is $$Publish one job; it exists when the callin
 
 What is not given comes from the task's registration, else: queue default, timeout 60 s, 3 retries, priority 0. Larger
 priority first, FIFO within. A moment in the past means now. Publishing a key that exists returns that job (created =
-false) and publishes nothing. Delays and ttls are seconds. Raises JB001 naming the field.$$;
+false) and publishes nothing. Delays and ttls are seconds. Raises JB001 naming the field.
+
+With a unique key, given as i_unique_key or made from the body by i_unique (true: the whole; ["customer"]: these arguments or
+fields), there is one job: while one holds the key i_unique_mode says what a publish does: skip (the default; returns that job,
+created = false), replace (gives it the new body, options and time), merge (appends the body's lists to its own; keeps its time)
+or reject (JB009, naming it). It holds the key until it has finished, or i_unique_until: started, or waiting (while it waits,
+for a retry too; the default for replace and merge); and in any case for i_unique_for seconds.$$;
 
 
 -- jobs.publish_each: the fast bulk form.
@@ -248,8 +268,9 @@ as $$
 declare
     v_like constant howdah.publication := row(
         i_task, null, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, null, i_delay, i_ttl,
-        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta);
+        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, null, null, null, null, null, null);
     v_bodies jsonb[];
+    v_ids    bigint[];
 begin
     if jsonb_typeof(i_bodies) is distinct from 'array' then
         perform howdah.refuse('bodies', 'is not a JSON array', 'Give one body for each job: [{"args": [1]}, …].');
@@ -258,14 +279,16 @@ begin
     perform howdah.check_json(format('bodies[%s]', b.n - 1), b.body, 1048576)
        from jsonb_array_elements(i_bodies) with ordinality b (body, n) where not howdah.is_small(b.body);
     v_bodies := array(select b.body from jsonb_array_elements(i_bodies) with ordinality b (body, n) order by b.n);
-    return howdah.publish_bodies(v_like, v_bodies);
+    v_ids := howdah.publish_bodies(v_like, v_bodies);
+    return coalesce(v_ids, howdah.publish_bodies_unique(v_like, v_bodies));
 end;
 $$;
 
 comment on function jobs.publish_each is $$Publish one job for each body of a JSON array, in one statement; all or nothing.
 
 The other parameters are those of publish and count for all of them; there is no key. Answers the jobs' numbers in the
-order given. Twice as fast as publish_many, whose jobs may differ in everything. Raises JB001 naming the field.$$;
+order given; of a task that makes its jobs unique, these may be jobs that there were. Twice as fast as publish_many, whose jobs may
+differ in everything. Raises JB001 naming the field.$$;
 
 
 -- jobs.publish_bulk: pgjobs' bulk form.
@@ -278,7 +301,7 @@ as $$
 begin
     return query select p.* from howdah.publish_jobs(array(
         select row(b.task, b.body, b.scheduled_at at time zone 'UTC', b.timeout, b.priority, b.max_retries,
-                   null, null, null, null, null, null, null, null, null)::howdah.publication
+                   null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)::howdah.publication
           from unnest(i_jobs) with ordinality b (task, body, scheduled_at, timeout, priority, max_retries, n)
          order by b.n)) p;
 end;
@@ -299,7 +322,8 @@ as $$
 declare
     v_known constant text[] := array[
         'task', 'body', 'scheduled_at', 'timeout', 'priority', 'max_retries', 'queue', 'key', 'delay', 'ttl',
-        'result_ttl', 'failure_ttl', 'backoff', 'headers', 'meta'];
+        'result_ttl', 'failure_ttl', 'backoff', 'headers', 'meta',
+        'unique_key', 'unique', 'unique_mode', 'unique_until', 'unique_for'];
     v_odd jsonb;
 begin
     if jsonb_typeof(i_jobs) is distinct from 'array' then

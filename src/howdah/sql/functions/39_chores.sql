@@ -280,6 +280,7 @@ begin
         ('promoted', howdah.promote(v_now, 10000)),
         ('parked', howdah.park(v_now, 10000)),
         ('adopted', howdah.adopt_known(v_now)),
+        ('freed', howdah.free_keys(v_now, 5000)),
         ('admitted', howdah.admit()),
         ('passed', howdah.pass_stuck(clock_timestamp())),
         ('lifted', howdah.lift_strays()),

@@ -185,7 +185,8 @@ begin
     return query
         select f.violation, howdah.public_id(f.job_id, (select j.key from howdah.job j where j.id = f.job_id limit 1)), f.detail
           from (select * from howdah.fsck_states() union all select * from howdah.fsck_ready()
-                union all select * from howdah.fsck_runs() union all select * from howdah.fsck_rest()) f;
+                union all select * from howdah.fsck_runs() union all select * from howdah.fsck_rest()
+                union all select * from howdah.fsck_unique()) f;
 end;
 $$;
 

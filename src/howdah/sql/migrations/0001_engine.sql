@@ -44,6 +44,7 @@ create sequence howdah.search_scheduled as bigint minvalue 0 start 0;
 create sequence howdah.search_expiry as bigint minvalue 0 start 0;
 create sequence howdah.search_deadline as bigint minvalue 0 start 0;
 create sequence howdah.search_overdue as bigint minvalue 0 start 0;
+create sequence howdah.search_unique as bigint minvalue 0 start 0;
 create sequence howdah.last_rescue as bigint minvalue 0 start 0;
 create sequence howdah.rescuing_since as bigint minvalue 0 start 0;     -- how long rescues have come regularly
 create unlogged sequence howdah.life as bigint;     -- emptied by a crash and by a promotion: see functions/14_life.sql
@@ -66,7 +67,9 @@ create table howdah.job (
     result_ttl   double precision,           -- seconds to keep a success; null: the default; -1: for ever
     failure_ttl  double precision,           -- seconds to keep a failure
     headers      jsonb,
-    meta         jsonb
+    meta         jsonb,
+    unique_key   text collate "C",           -- what it was unique by when it was published
+    unique_until text                        -- for how long: see unique_key
 );
 create unique index job_key on howdah.job (key) where key is not null;
 
@@ -159,6 +162,16 @@ create table howdah.log (
     primary key (job_id, n)
 );
 
+-- Which job holds a unique key. Whether it still does is judged by whoever meets it: see functions/31_unique.sql.
+create table howdah.unique_key (
+    key        text collate "C" primary key,
+    job_id     bigint not null,
+    until      text not null check (until in ('waiting', 'started', 'finished')),    -- what of its life counts
+    expires_at timestamptz,                  -- held until then in any case; null: no longer than the job's life says
+    look_at    timestamptz not null          -- when a chore looks whether it is held still
+);
+create index unique_key_look on howdah.unique_key (look_at);
+
 -- Jobs that have a time to live, in the order in which it ends.
 create table howdah.expiry (
     expires_at timestamptz not null,
@@ -238,10 +251,16 @@ create table howdah.task (
     ttl           double precision,
     result_ttl    double precision,
     failure_ttl   double precision,
+    "unique"      jsonb,                     -- what of a body makes its jobs unique
+    unique_mode   text,
+    unique_until  text,
+    unique_for    double precision,
     signature     text,
     registered_at timestamptz not null,
     changed_at    timestamptz not null
 );
+
+create index task_unique on howdah.task (name) where "unique" is not null;
 
 create table howdah.worker (
     id         bigint primary key,
@@ -320,7 +339,13 @@ create type howdah.publication as (
     failure_ttl  numeric,
     backoff      numeric[],
     headers      jsonb,
-    meta         jsonb
+    meta         jsonb,
+    unique_key   text,
+    "unique"     jsonb,
+    unique_mode  text,
+    unique_until text,
+    unique_for   numeric,
+    number       bigint                      -- drawn already; null: publish_jobs draws it
 );
 
 -- One run just claimed, in the order of claiming.

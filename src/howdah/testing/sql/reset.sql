@@ -8,7 +8,7 @@ set lock_timeout = '10s';
 truncate
     howdah.job, howdah.scheduled, howdah.blocked, howdah.ready, howdah.running, howdah.finished, howdah.failure, howdah.log,
     howdah.expiry, howdah.notice, howdah.lane, howdah.settle, howdah.hole, howdah.queue, howdah.task, howdah.worker,
-    howdah.beat, howdah.sleeper, howdah.suspect, howdah.sweep, howdah_test.clock
+    howdah.beat, howdah.sleeper, howdah.suspect, howdah.sweep, howdah.unique_key, howdah_test.clock
     restart identity;
 
 insert into howdah.settle default values;
@@ -27,6 +27,7 @@ alter sequence howdah.search_scheduled restart;
 alter sequence howdah.search_expiry restart;
 alter sequence howdah.search_deadline restart;
 alter sequence howdah.search_overdue restart;
+alter sequence howdah.search_unique restart;
 alter sequence howdah.last_rescue restart;
 alter sequence howdah.rescuing_since restart;
 alter sequence howdah.life restart;
