@@ -39,8 +39,7 @@ as $$
        and i_job.timeout is null and i_job.priority is null and i_job.max_retries is null
        and i_job.queue is null and i_job.key is null and i_job.delay is null and i_job.ttl is null
        and i_job.result_ttl is null and i_job.failure_ttl is null and i_job.backoff is null
-       and i_job.headers is null and i_job.meta is null and i_job.scheduled_at is null
-       and num_nonnulls(i_job.unique_key, i_job."unique", i_job.unique_mode, i_job.unique_until, i_job.unique_for) = 0;
+       and i_job.headers is null and i_job.meta is null and i_job.scheduled_at is null;
 $$;
 
 comment on function howdah.is_plain is 'Whether a publication needs no further check.';
@@ -225,7 +224,6 @@ begin
     perform howdah.check_moment('scheduled_at', i_job.scheduled_at);
     perform howdah.check_task_options(i_job.timeout, i_job.max_retries, i_job.priority, i_job.backoff,
         i_job.ttl, i_job.result_ttl, i_job.failure_ttl);
-    perform howdah.check_unique(i_job.unique_key, i_job."unique", i_job.unique_mode, i_job.unique_until, i_job.unique_for);
 end;
 $$;
 

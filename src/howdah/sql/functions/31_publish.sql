@@ -78,7 +78,8 @@ declare
     v_soon    boolean;
     v_given   bigint[];
 begin
-    if i_jobs[1].number is null and howdah.check_jobs(i_jobs) then
+    perform howdah.check_publication(p) from unnest(i_jobs) p where not coalesce(howdah.is_plain(p), false);
+    if howdah.may_be_unique(i_jobs[1]) then
         return query select p.* from howdah.publish_unique(i_jobs) p;
         return;
     end if;
@@ -92,9 +93,9 @@ begin
                v_now + howdah.seconds(coalesce(p.ttl::double precision, t.ttl)) as expires_at,
                coalesce(p.result_ttl::double precision, t.result_ttl) as result_ttl,
                coalesce(p.failure_ttl::double precision, t.failure_ttl) as failure_ttl,
-               p.headers, p.meta, p.unique_key, p.unique_until
+               p.headers, p.meta, p.uniqueness ->> 'unique_key', p.uniqueness ->> 'unique_until'
           -- numbers are drawn before the join, which need not keep the order given
-          from (select coalesce(u.number, nextval('howdah.position_seq')) as id, u.* from unnest(i_jobs) u) p
+          from (select coalesce((u.uniqueness ->> 'number')::bigint, nextval('howdah.position_seq')) as id, u.* from unnest(i_jobs) u) p
           left join howdah.task t on t.name = p.task collate "C"
     ), plain as (
         insert into howdah.job (id, key, queue, task, body, priority, max_retries, timeout, backoff, created_at,
@@ -205,13 +206,18 @@ create or replace function jobs.publish(
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_job constant howdah.publication := row(
+    v_job       howdah.publication := row(
         i_task, i_body, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, i_key, i_delay, i_ttl,
-        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_unique_key, i_unique, i_unique_mode, i_unique_until,
-        i_unique_for, null);
+        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta,
+        null);
     v_published jobs.published;
 begin
-    if num_nonnulls(i_key, i_unique_key, i_unique, i_unique_mode, i_unique_until, i_unique_for) > 0 then
+    if i_key is not null or i_unique_key is not null or i_unique is not null
+       or i_unique_mode is not null or i_unique_until is not null or i_unique_for is not null then
+        if num_nonnulls(i_unique_key, i_unique, i_unique_mode, i_unique_until, i_unique_for) > 0 then
+            v_job.uniqueness := to_jsonb(row(
+                i_unique_key, i_unique, i_unique_mode, i_unique_until, i_unique_for, null)::howdah.uniqueness);
+        end if;
         select p.* into v_published from howdah.publish_jobs(array[v_job]) p;
         return v_published;
     end if;
@@ -268,7 +274,7 @@ as $$
 declare
     v_like constant howdah.publication := row(
         i_task, null, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, null, i_delay, i_ttl,
-        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, null, null, null, null, null, null);
+        i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, null);
     v_bodies jsonb[];
     v_ids    bigint[];
 begin
@@ -301,7 +307,7 @@ as $$
 begin
     return query select p.* from howdah.publish_jobs(array(
         select row(b.task, b.body, b.scheduled_at at time zone 'UTC', b.timeout, b.priority, b.max_retries,
-                   null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)::howdah.publication
+                   null, null, null, null, null, null, null, null, null, null)::howdah.publication
           from unnest(i_jobs) with ordinality b (task, body, scheduled_at, timeout, priority, max_retries, n)
          order by b.n)) p;
 end;
@@ -320,11 +326,12 @@ create or replace function howdah.publications(i_jobs jsonb)
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_known constant text[] := array[
+    v_known  constant text[] := array[
         'task', 'body', 'scheduled_at', 'timeout', 'priority', 'max_retries', 'queue', 'key', 'delay', 'ttl',
-        'result_ttl', 'failure_ttl', 'backoff', 'headers', 'meta',
-        'unique_key', 'unique', 'unique_mode', 'unique_until', 'unique_for'];
-    v_odd jsonb;
+        'result_ttl', 'failure_ttl', 'backoff', 'headers', 'meta'];
+    v_unique constant text[] := array['unique_key', 'unique', 'unique_mode', 'unique_until', 'unique_for'];
+    v_odd    jsonb;
+    v_jobs   jsonb;          -- null: as they are given
 begin
     if jsonb_typeof(i_jobs) is distinct from 'array' then
         perform howdah.refuse('jobs', 'is not a JSON array', 'Give [{"task": …, "body": …}, …].');
@@ -332,12 +339,25 @@ begin
     select e into v_odd from jsonb_array_elements(i_jobs) e
      where case when jsonb_typeof(e) = 'object' then e - v_known <> '{}'::jsonb else true end limit 1;
     if v_odd is not null then
+        -- a second look, which most need not pay for; the first one's part says that there is one
+        select jsonb_agg(case when e.n = 1 or e.job ?| v_unique
+                              then (e.job - v_unique) || jsonb_build_object('uniqueness', e.job - v_known)
+                              else e.job end order by e.n),
+               (array_agg(e.job) filter (where case when jsonb_typeof(e.job) = 'object'
+                                                    then e.job - v_known - v_unique <> '{}'::jsonb else true end))[1]
+          into v_jobs, v_odd
+          from jsonb_array_elements(i_jobs) with ordinality e (job, n);
+    end if;
+    if v_odd is not null then
         perform howdah.refuse('jobs', format('has an element with unknown fields: %s',
-            left(case when jsonb_typeof(v_odd) = 'object' then (v_odd - v_known)::text else v_odd::text end, 200)),
-            'Known fields: ' || array_to_string(v_known, ', ') || '.');
+            left(case when jsonb_typeof(v_odd) = 'object' then (v_odd - v_known - v_unique)::text else v_odd::text end, 200)),
+            'Known fields: ' || array_to_string(v_known || v_unique, ', ') || '.');
     end if;
     begin
-        return array(select p from jsonb_populate_recordset(null::howdah.publication, i_jobs) p);
+        if v_jobs is not null then
+            perform jsonb_populate_record(null::howdah.uniqueness, e -> 'uniqueness') from jsonb_array_elements(v_jobs) e;
+        end if;
+        return array(select p from jsonb_populate_recordset(null::howdah.publication, coalesce(v_jobs, i_jobs)) p);
     exception when data_exception then
         perform howdah.refuse('jobs', 'has a field of the wrong type: ' || sqlerrm, 'See the parameters of jobs.publish.');
     end;

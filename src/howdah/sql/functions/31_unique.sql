@@ -46,20 +46,16 @@ $$;
 comment on function howdah.check_unique is 'Refuse what cannot be said about uniqueness.';
 
 
--- howdah.check_jobs: refuses publications that cannot be; answers whether some of them may be unique.
-create or replace function howdah.check_jobs(i_jobs howdah.publication[])
+-- howdah.may_be_unique: whether publications, of which this is the first, have to take unique keys: they say so themselves,
+-- or some task does. Where they have taken them, the first one has its number.
+create or replace function howdah.may_be_unique(i_first howdah.publication)
     returns boolean
-    language plpgsql
-as $$
-begin
-    perform howdah.check_publication(p) from unnest(i_jobs) p where not coalesce(howdah.is_plain(p), false);
-    return exists (select from howdah.task t where t."unique" is not null)
-        or exists (select from unnest(i_jobs) p
-                    where num_nonnulls(p.unique_key, p."unique", p.unique_mode, p.unique_until, p.unique_for) > 0);
-end;
-$$;
+    language sql
+    volatile
+    return i_first.uniqueness ->> 'number' is null
+       and (i_first.uniqueness is not null or coalesce(pg_sequence_last_value('howdah.unique_tasks'::regclass), 0) > 0);
 
-comment on function howdah.check_jobs is 'Check publications; whether some may be unique.';
+comment on function howdah.may_be_unique is 'Whether publications have to take unique keys.';
 
 
 -- howdah.is_unique_choice: true, false, a list of names, or an object of name: [position, default], either left out.
@@ -128,48 +124,49 @@ $$;
 comment on function howdah.unique_key_of is 'The unique key that chosen arguments of a body make.';
 
 
--- howdah.with_unique_key: a publication with its key and all that was left to the task or to defaults.
+-- howdah.with_unique_key: a publication's key and number, and all about it that was left to the task or to defaults.
 create or replace function howdah.with_unique_key(i_job howdah.publication)
-    returns howdah.publication
+    returns howdah.uniqueness
     language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_job  howdah.publication := i_job;
+    v_own  howdah.uniqueness := jsonb_populate_record(null::howdah.uniqueness, i_job.uniqueness);
     v_task howdah.task;
 begin
+    perform howdah.check_unique(v_own.unique_key, v_own."unique", v_own.unique_mode, v_own.unique_until, v_own.unique_for);
     select t.* into v_task from howdah.task t where t.name = i_job.task collate "C";
-    if v_job.unique_key is null then
-        v_job.unique_key := howdah.unique_key_of(v_job.task, v_job.body, coalesce(v_job."unique", v_task."unique"));
+    if v_own.unique_key is null then
+        v_own.unique_key := howdah.unique_key_of(i_job.task, i_job.body, coalesce(v_own."unique", v_task."unique"));
         -- a body that does not fit its task's choice is the task's to refuse; its own choice must fit
-        if v_job.unique_key is null and v_job."unique" <> 'false' then
-            perform howdah.refuse('unique', format('the body lacks one of %s', left(v_job."unique"::text, 200)),
+        if v_own.unique_key is null and v_own."unique" <> 'false' then
+            perform howdah.refuse('unique', format('the body lacks one of %s', left(v_own."unique"::text, 200)),
                 'Name arguments or fields that the body has.');
-        elsif v_job.unique_key is null and coalesce(v_job."unique", v_task."unique") is null then
+        elsif v_own.unique_key is null and coalesce(v_own."unique", v_task."unique") is null then
             perform howdah.refuse(x.field, 'is given without a unique key', 'Give unique_key or unique, too.')
-               from (values ('unique_mode', v_job.unique_mode), ('unique_until', v_job.unique_until),
-                            ('unique_for', v_job.unique_for::text)) x (field, given)
+               from (values ('unique_mode', v_own.unique_mode), ('unique_until', v_own.unique_until),
+                            ('unique_for', v_own.unique_for::text)) x (field, given)
               where x.given is not null;
         end if;
     end if;
-    v_job.unique_mode := coalesce(v_job.unique_mode, v_task.unique_mode, 'skip');
-    v_job.unique_until := coalesce(v_job.unique_until, v_task.unique_until,
-        case when v_job.unique_mode in ('replace', 'merge') then 'waiting' else 'finished' end);
-    v_job.unique_for := coalesce(v_job.unique_for, v_task.unique_for);
-    if v_job.unique_key is null then
-        v_job.unique_until := null;
+    v_own.unique_mode := coalesce(v_own.unique_mode, v_task.unique_mode, 'skip');
+    v_own.unique_until := coalesce(v_own.unique_until, v_task.unique_until,
+        case when v_own.unique_mode in ('replace', 'merge') then 'waiting' else 'finished' end);
+    v_own.unique_for := coalesce(v_own.unique_for, v_task.unique_for);
+    if v_own.unique_key is null then
+        v_own.unique_until := null;
     else
-        perform howdah.check_unique(null, null, v_job.unique_mode, v_job.unique_until, v_job.unique_for);
-        if v_job.unique_mode = 'merge' and howdah.merged_body(v_job.body, v_job.body) is null then
+        perform howdah.check_unique(null, null, v_own.unique_mode, v_own.unique_until, v_own.unique_for);
+        if v_own.unique_mode = 'merge' and howdah.merged_body(i_job.body, i_job.body) is null then
             perform howdah.refuse('body', 'holds no list that could grow', 'Give an argument or a field that is a list.');
         end if;
     end if;
-    v_job.number := nextval('howdah.position_seq');
-    return v_job;
+    v_own.number := nextval('howdah.position_seq');
+    return v_own;
 end;
 $$;
 
-comment on function howdah.with_unique_key is 'A publication with its unique key, its number and what its task says.';
+comment on function howdah.with_unique_key is 'What makes a publication unique, with its number and what its task says.';
 
 
 -- howdah.is_held: whether the job named still holds the key: its time is not over, or its state is among those that count.
@@ -215,7 +212,7 @@ comment on function howdah.attempts_made is 'Attempts of a waiting job.';
 -- Answers the job that holds the key, null: the number given does now.
 --
 -- Locks: the key's row. Judged twice, without and with the lock: who only looks (skip) waits for nobody.
-create or replace function howdah.take_key(i_job howdah.publication, i_now timestamptz)
+create or replace function howdah.take_key(i_job howdah.publication, i_own howdah.uniqueness, i_now timestamptz)
     returns bigint
     language plpgsql
     set search_path = pg_catalog, pg_temp
@@ -224,34 +221,34 @@ declare
     v_key howdah.unique_key;
 begin
     for v_try in 1..1000 loop
-        select u.* into v_key from howdah.unique_key u where u.key = i_job.unique_key collate "C";
+        select u.* into v_key from howdah.unique_key u where u.key = i_own.unique_key collate "C";
         if found and howdah.is_held(v_key, i_now) then
-            if i_job.unique_mode = 'skip' then
+            if i_own.unique_mode = 'skip' then
                 return v_key.job_id;
-            elsif i_job.unique_mode = 'reject' then
+            elsif i_own.unique_mode = 'reject' then
                 perform howdah.duplicate_job(v_key.key, howdah.job_name(v_key.job_id));
             end if;
         end if;
-        select u.* into v_key from howdah.unique_key u where u.key = i_job.unique_key collate "C" for update;
+        select u.* into v_key from howdah.unique_key u where u.key = i_own.unique_key collate "C" for update;
         if not found then           -- a chore has removed it
             insert into howdah.unique_key (key, job_id, until, expires_at, look_at)
-            select k.* from howdah.key_row(i_job, i_now) k on conflict (key) do nothing;
+            select k.* from howdah.key_row(i_job, i_own, i_now) k on conflict (key) do nothing;
             if found then
                 return null;
             end if;
             continue;
         elsif not howdah.is_held(v_key, i_now) then
-            perform howdah.pass_key(v_key, i_job, i_now);
+            perform howdah.pass_key(v_key, i_job, i_own, i_now);
             return null;
         end if;
-        continue when i_job.unique_mode in ('skip', 'reject');      -- held again: a finished job was retried
-        if not howdah.change_waiting(v_key, i_job, i_now) then
-            perform howdah.pass_key(v_key, i_job, i_now);
+        continue when i_own.unique_mode in ('skip', 'reject');      -- held again: a finished job was retried
+        if not howdah.change_waiting(v_key, i_job, i_own.unique_mode, i_now) then
+            perform howdah.pass_key(v_key, i_job, i_own, i_now);
             return null;
         end if;
         return v_key.job_id;
     end loop;
-    perform howdah.duplicate_job(i_job.unique_key, howdah.job_name(v_key.job_id));
+    perform howdah.duplicate_job(i_own.unique_key, howdah.job_name(v_key.job_id));
 end;
 $$;
 
@@ -259,15 +256,15 @@ comment on function howdah.take_key is 'Take a unique key, or do to its holder w
 
 
 -- howdah.key_row: the row that says that a publication holds its key.
-create or replace function howdah.key_row(i_job howdah.publication, i_now timestamptz)
+create or replace function howdah.key_row(i_job howdah.publication, i_own howdah.uniqueness, i_now timestamptz)
     returns howdah.unique_key
     language sql
     stable
     set search_path = pg_catalog, pg_temp
 as $$
-    select i_job.unique_key, i_job.number, i_job.unique_until,
-           case when i_job.unique_for > 0 then i_now + howdah.seconds(i_job.unique_for::double precision) end,
-           greatest(i_now + howdah.seconds(greatest(coalesce(i_job.unique_for, 0), 60)::double precision),
+    select i_own.unique_key, i_own.number, i_own.unique_until,
+           case when i_own.unique_for > 0 then i_now + howdah.seconds(i_own.unique_for::double precision) end,
+           greatest(i_now + howdah.seconds(greatest(coalesce(i_own.unique_for, 0), 60)::double precision),
                     howdah.due(i_job.scheduled_at, i_job.delay, i_now));
 $$;
 
@@ -275,14 +272,15 @@ comment on function howdah.key_row is 'The row of a key that a publication takes
 
 
 -- howdah.pass_key: a key from the job that held it to a publication. Locks: the key's row, which the caller holds.
-create or replace function howdah.pass_key(i_key howdah.unique_key, i_job howdah.publication, i_now timestamptz)
+create or replace function howdah.pass_key(
+    i_key howdah.unique_key, i_job howdah.publication, i_own howdah.uniqueness, i_now timestamptz)
     returns void
     language sql
     set search_path = pg_catalog, pg_temp
 as $$
     update howdah.unique_key u
        set (job_id, until, expires_at, look_at) = (
-           select k.job_id, k.until, k.expires_at, k.look_at from howdah.key_row(i_job, i_now) k)
+           select k.job_id, k.until, k.expires_at, k.look_at from howdah.key_row(i_job, i_own, i_now) k)
      where u.key = i_key.key and u.job_id = i_key.job_id;
 $$;
 
@@ -309,9 +307,10 @@ create or replace function howdah.publish_unique(i_jobs howdah.publication[])
 as $$
 declare
     v_now     constant timestamptz := howdah.now();
-    v_jobs    constant howdah.publication[] := array(
+    v_own     constant howdah.uniqueness[] := array(
         select howdah.with_unique_key(i_jobs[n]) from generate_subscripts(i_jobs, 1) n);
-    v_last    constant bigint := coalesce((select max(g.round) from howdah.rounds(v_jobs) g), 0);
+    v_last    constant bigint := coalesce((select max(g.round) from howdah.rounds(v_own) g), 0);
+    v_jobs    howdah.publication[] := i_jobs;
     v_answers jobs.published[];
     v_new     integer[];
     v_met     integer[];
@@ -319,21 +318,24 @@ declare
     v_holder  bigint;
     v_row     record;
 begin
+    for n in 1..cardinality(i_jobs) loop
+        v_jobs[n].uniqueness := to_jsonb(v_own[n]);
+    end loop;
     for v_round in 1..v_last loop
-        v_met := array(select g.n from howdah.rounds(v_jobs) g where g.round = v_round);
+        v_met := array(select g.n from howdah.rounds(v_own) g where g.round = v_round);
         with taken as (
             insert into howdah.unique_key (key, job_id, until, expires_at, look_at)
-            select k.* from unnest(v_met) m (n) cross join lateral howdah.key_row(v_jobs[m.n], v_now) k
+            select k.* from unnest(v_met) m (n) cross join lateral howdah.key_row(v_jobs[m.n], v_own[m.n], v_now) k
              where k.key is not null order by k.key collate "C"
             on conflict (key) do nothing returning job_id
         )
         select array(select m.n from unnest(v_met) m (n)
-                      where (v_jobs[m.n]).unique_key is null or (v_jobs[m.n]).number in (select t.job_id from taken t))
+                      where (v_own[m.n]).unique_key is null or (v_own[m.n]).number in (select t.job_id from taken t))
           into v_new;
         foreach v_n in array array(
-            select m.n from unnest(v_met) m (n) where m.n <> all (v_new) order by (v_jobs[m.n]).unique_key collate "C")
+            select m.n from unnest(v_met) m (n) where m.n <> all (v_new) order by (v_own[m.n]).unique_key collate "C")
         loop
-            v_holder := howdah.take_key(v_jobs[v_n], v_now);
+            v_holder := howdah.take_key(v_jobs[v_n], v_own[v_n], v_now);
             if v_holder is null then
                 v_new := v_new || v_n;
             else
@@ -349,8 +351,8 @@ begin
             v_answers[v_row.n] := row(v_row.job_id, v_row.id, v_row.state, v_row.created);
             -- its own key existed: what was not published holds nothing
             delete from howdah.unique_key u
-             where not v_row.created and u.key = (v_jobs[v_row.n]).unique_key collate "C"
-               and u.job_id = (v_jobs[v_row.n]).number;
+             where not v_row.created and u.key = (v_own[v_row.n]).unique_key collate "C"
+               and u.job_id = (v_own[v_row.n]).number;
         end loop;
     end loop;
     return query select a.* from unnest(v_answers) a;
@@ -361,7 +363,7 @@ comment on function howdah.publish_unique is 'Publish jobs of which some are uni
 
 
 -- howdah.rounds: the n-th time that a key is given belongs to the n-th round.
-create or replace function howdah.rounds(i_jobs howdah.publication[], out n integer, out round bigint)
+create or replace function howdah.rounds(i_own howdah.uniqueness[], out n integer, out round bigint)
     returns setof record
     language sql
     immutable
@@ -370,7 +372,7 @@ as $$
     select u.ordinality::integer,
            case when u.unique_key is null then 1
                 else row_number() over (partition by u.unique_key order by u.ordinality) end
-      from unnest(i_jobs) with ordinality u order by u.ordinality;
+      from unnest(i_own) with ordinality u order by u.ordinality;
 $$;
 
 comment on function howdah.rounds is 'In which round each publication takes its key.';

@@ -43,7 +43,8 @@ comment on function howdah.hold_waiting is 'Lock a waiting job wherever it lies,
 --
 -- Locks: the key's row, which the caller holds, then the job's state row. That row is written in every case: a claim whose
 -- snapshot is older must not start the job with the old body.
-create or replace function howdah.change_waiting(i_key howdah.unique_key, i_job howdah.publication, i_now timestamptz)
+create or replace function howdah.change_waiting(
+    i_key howdah.unique_key, i_job howdah.publication, i_mode text, i_now timestamptz)
     returns boolean
     language plpgsql
     set search_path = pg_catalog, pg_temp
@@ -60,7 +61,7 @@ begin
         end if;
         return false;
     end if;
-    if i_job.unique_mode = 'replace' then
+    if i_mode = 'replace' then
         perform howdah.replace_job(i_key.job_id, v_held.state, v_held.attempt, i_job, i_now);
         return true;
     end if;

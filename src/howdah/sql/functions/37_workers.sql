@@ -50,6 +50,9 @@ begin
         perform howdah.check_task_options(v_task.timeout, v_task.max_retries, v_task.priority, v_task.backoff,
             v_task.ttl, v_task.result_ttl, v_task.failure_ttl);
         perform howdah.check_unique(null, v_task."unique", v_task.unique_mode, v_task.unique_until, v_task.unique_for);
+        if v_task."unique" <> 'false' then
+            perform setval('howdah.unique_tasks', 1);
+        end if;
         insert into howdah.task as t (name, queue, timeout, max_retries, priority, backoff, ttl, result_ttl,
                                       failure_ttl, signature, "unique", unique_mode, unique_until, unique_for,
                                       registered_at, changed_at)

@@ -36,6 +36,8 @@ create sequence howdah.last_chores as bigint minvalue 0 start 0;
 create sequence howdah.last_stray_check as bigint minvalue 0 start 0;
 -- 1 while there may be suspects; read at each claim, which costs a tenth of a look into the table.
 create sequence howdah.suspects as bigint minvalue 0 start 0;
+-- 1 once a task has declared that its jobs are unique: most publishes have to look no further.
+create sequence howdah.unique_tasks as bigint minvalue 0 start 0;
 -- Since when the server works, as far as we saw it: what is unlogged begins anew after a crash or a promotion.
 create unlogged sequence howdah.up_since as bigint minvalue 0 start 0;
 select setval('howdah.up_since', 1);      -- not 0, which is what a crash leaves
@@ -260,8 +262,6 @@ create table howdah.task (
     changed_at    timestamptz not null
 );
 
-create index task_unique on howdah.task (name) where "unique" is not null;
-
 create table howdah.worker (
     id         bigint primary key,
     name       text not null,
@@ -323,6 +323,16 @@ create type jobs.bulk_job as (
     max_retries  integer
 );
 
+-- What makes a job to publish unique.
+create type howdah.uniqueness as (
+    unique_key   text,
+    "unique"     jsonb,
+    unique_mode  text,
+    unique_until text,
+    unique_for   numeric,
+    number       bigint                      -- the job's, drawn already; null: publish_jobs draws it
+);
+
 -- One job to publish, with every option; null is "not given".
 create type howdah.publication as (
     task         text,
@@ -340,12 +350,7 @@ create type howdah.publication as (
     backoff      numeric[],
     headers      jsonb,
     meta         jsonb,
-    unique_key   text,
-    "unique"     jsonb,
-    unique_mode  text,
-    unique_until text,
-    unique_for   numeric,
-    number       bigint                      -- drawn already; null: publish_jobs draws it
+    uniqueness   jsonb                       -- a howdah.uniqueness; null for most, who pay for one column instead of six
 );
 
 -- One run just claimed, in the order of claiming.

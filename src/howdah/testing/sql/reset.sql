@@ -22,6 +22,7 @@ alter sequence howdah.last_discovery restart;
 alter sequence howdah.last_stray_check restart;
 alter sequence howdah.last_chores restart;
 alter sequence howdah.suspects restart;
+alter sequence howdah.unique_tasks restart;
 alter sequence howdah.up_since restart;
 alter sequence howdah.search_scheduled restart;
 alter sequence howdah.search_expiry restart;
