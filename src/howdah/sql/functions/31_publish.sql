@@ -340,7 +340,7 @@ begin
      where case when jsonb_typeof(e) = 'object' then e - v_known <> '{}'::jsonb else true end limit 1;
     if v_odd is not null then
         -- a second look, which most need not pay for; the first one's part says that there is one
-        select jsonb_agg(case when e.n = 1 or e.job ?| v_unique
+        select jsonb_agg(case when jsonb_typeof(e.job) = 'object' and (e.n = 1 or e.job ?| v_unique)
                               then (e.job - v_unique) || jsonb_build_object('uniqueness', e.job - v_known)
                               else e.job end order by e.n),
                (array_agg(e.job) filter (where case when jsonb_typeof(e.job) = 'object'
