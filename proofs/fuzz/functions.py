@@ -28,11 +28,17 @@ _json_number: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from([2**31, 10**30, "5", "x", True]),
 )
 _json_text: st.SearchStrategy[Any] = st.one_of(values.names, values.text, st.integers(), st.none())
+_modes = st.sampled_from(("skip", "replace", "merge", "reject"))
+_untils = st.sampled_from(("waiting", "started", "finished"))
 _options: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("timeout", "priority", "max_retries", "ttl", "result_ttl", "failure_ttl"), _json_number),
     "queue": _json_text,
     "requires": st.one_of(st.lists(_json_text, max_size=3), _json_text),
     "backoff": st.one_of(st.lists(_json_number, max_size=3), _json_number),
+    "unique": st.one_of(st.booleans(), st.lists(_json_text, max_size=2), values.json_values),
+    "unique_mode": st.one_of(_modes, _json_text),
+    "unique_until": st.one_of(_untils, _json_text),
+    "unique_for": _json_number,
 }
 _jobs: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {"task": _json_text},
@@ -40,6 +46,7 @@ _jobs: st.SearchStrategy[Any] = st.fixed_dictionaries(
         **_options,
         "body": values.json_values,
         "key": st.one_of(values.keys, _json_text),
+        "unique_key": st.one_of(values.keys, _json_text),
         "delay": _json_number,
         "scheduled_at": st.one_of(values.moments, _json_text),
         "headers": values.json_values,
@@ -130,9 +137,16 @@ _publication: dict[str, Values] = {
     "i_requires": values.arrays(_names),
     "i_depends_on": values.arrays(st.one_of(values.job_ids, values.job_ids, values.keys, values.texts)),
     "i_allow_failure": values.booleans,
+    "i_unique_key": st.one_of(values.keys, values.texts),
+    "i_unique": st.one_of(st.sampled_from(("true", "false", '["a"]', '{"a": [0, 1]}')), values.documents),
+    "i_unique_mode": st.one_of(_modes, values.texts),
+    "i_unique_until": st.one_of(_untils, values.texts),
+    "i_unique_for": _seconds,
 }
 _OF_ONE: Final = ("i_body", "i_key", "i_depends_on", "i_allow_failure")
-_of_all = {name: strategy for name, strategy in _publication.items() if name not in _OF_ONE}
+_of_all = {
+    name: strategy for name, strategy in _publication.items() if name not in _OF_ONE and "unique" not in name
+}
 _job: dict[str, Values] = {"i_job_id": values.job_ids}
 _limit: dict[str, Values] = {"i_max_running": _ints, "i_rate": _ints, "i_per": values.intervals}
 _run: dict[str, Values] = {**_job, "i_run_id": _runs}

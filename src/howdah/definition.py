@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from howdah.app import Howdah
     from howdah.handle import JobHandle
+    from howdah.models import UniqueMode, UniqueUntil
     from howdah.retry import Backoff
 
 __all__ = ["DefaultOptions", "Definition", "Isolation", "PublishOptions", "task_options"]
@@ -42,6 +43,10 @@ class DefaultOptions(TypedDict, total=False):
     result_ttl: float | datetime.timedelta
     failure_ttl: float | datetime.timedelta
     requires: Sequence[str]
+    unique: bool | str | Sequence[str]
+    unique_mode: UniqueMode
+    unique_until: UniqueUntil
+    unique_for: float | datetime.timedelta
 
 
 class PublishOptions(DefaultOptions, total=False):
@@ -50,6 +55,7 @@ class PublishOptions(DefaultOptions, total=False):
     delay: float | datetime.timedelta
     scheduled_at: datetime.datetime
     key: str
+    unique_key: str
     headers: Mapping[str, Any]
     meta: Any
     concurrency_key: str
@@ -88,10 +94,10 @@ class Definition(Generic[P, R_co]):
         self.function = function
         self.name: str = check_name(name) if name is not None else task_name(function)
         self.defaults: TaskOptions = options or TaskOptions()
-        self.defaults.given()  # refuses what cannot be, where it is written
         self.app: Howdah | None = app
         self.connection: Any = connection
         self.is_coroutine: bool = inspect.iscoroutinefunction(function)
+        self.given()  # refuses what cannot be, where it is written
         update_wrapper(self, function)
 
     def __repr__(self) -> str:
@@ -116,7 +122,15 @@ class Definition(Generic[P, R_co]):
     @property
     def description(self) -> TaskDescription:
         """What a worker tells the database about the task."""
-        return TaskDescription(self.name, self.defaults, str(self.parameters))
+        chosen = TaskOptions(unique=self.given().get("unique"))
+        return TaskDescription(self.name, self.defaults.merged(chosen), str(self.parameters))
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that its jobs were given, as the database takes them."""
+        options = self.defaults.given()
+        if "unique" in options:
+            options["unique"] = self.parameters.choice(options["unique"])
+        return options
 
     def options(self, *, connection: Any = None, **options: Unpack[PublishOptions]) -> Self:
         """Return the task with other options for what is published next.

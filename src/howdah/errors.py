@@ -11,6 +11,7 @@
     ├── RunIdRequired          JB006   the job is run by a registered worker
     ├── WorkerUnknown          JB007   the worker is not registered, or was declared dead
     ├── QueueFull              JB008   the queue holds as many waiting jobs as it may
+    ├── DuplicateJob           JB009   another job holds the unique key; `job_id` names it
     ├── DatabaseError                  any other error PostgreSQL reported; `sqlstate` says which
     │   └── DatabaseUnavailable        PostgreSQL cannot be reached, or refuses work for now
     ├── SchemaOutdated                 the database was not migrated to this version
@@ -39,6 +40,7 @@ __all__ = [
     "ConfigurationError",
     "DatabaseError",
     "DatabaseUnavailable",
+    "DuplicateJob",
     "HowdahError",
     "InsideEventLoop",
     "InvalidInput",
@@ -134,6 +136,15 @@ class QueueFull(HowdahError, sqlstate="JB008"):
     def retry_after(self) -> float:
         """Seconds until there may be room, by how fast jobs leave the queue now."""
         return float(self.detail or 1.0)
+
+
+class DuplicateJob(HowdahError, sqlstate="JB009"):
+    """another job holds the unique key"""
+
+    @property
+    def job_id(self) -> str | None:
+        """The job that holds the key."""
+        return self.detail
 
 
 class DatabaseError(HowdahError):

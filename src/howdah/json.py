@@ -127,7 +127,7 @@ def bodies(arguments: Sequence[Any]) -> Document:
         raise InvalidInput("arguments must be a sequence with one element for each job", field="arguments")
     for position, each in enumerate(arguments):
         try:
-            body = {"args": each} if type(each) in _SEQUENCES else _named(each)
+            body = {"args": each} if type(each) in _SEQUENCES else named(each)
             encoded.append(encode(body, field="body"))
         except InvalidInput as error:
             name = f"jobs[{position}]"
@@ -158,7 +158,8 @@ def rows(entries: Sequence[Mapping[str, Any]]) -> Document:
     return Document(_encoder.encode(plain).decode())
 
 
-def _named(arguments: Any) -> dict[str, Any]:
+def named(arguments: Any) -> dict[str, Any]:
+    """Return one job's arguments as the part of a body that they are. Raises `InvalidInput`."""
     if isinstance(arguments, Mapping):
         return {"kwargs": arguments}
     if isinstance(arguments, Sequence) and not isinstance(arguments, str | bytes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,7 @@ from howdah import arguments, json
 from howdah.retry import Backoff, backoff_delays, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "FINISHED",
@@ -28,6 +29,8 @@ __all__ = [
     "Statistic",
     "TaskDescription",
     "TaskOptions",
+    "UniqueMode",
+    "UniqueUntil",
     "Verdict",
 ]
 
@@ -209,6 +212,10 @@ _DOCUMENTS = ("body", "headers", "meta", "result")
 _MOMENTS = ("created_at", "run_at", "scheduled_at", "complete_on")
 
 
+UniqueMode = Literal["skip", "replace", "merge", "reject"]
+UniqueUntil = Literal["waiting", "started", "finished"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
     """How a job is to run; what is None was not given.
@@ -237,6 +244,11 @@ class TaskOptions:
     requires: Sequence[str] | None = None
     depends_on: Any = None
     allow_failure: bool | None = None
+    unique: bool | str | Sequence[str] | Mapping[str, Any] | None = None
+    unique_key: str | None = None
+    unique_mode: UniqueMode | None = None
+    unique_until: UniqueUntil | None = None
+    unique_for: float | datetime.timedelta | None = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given, as the database takes them. Raises `InvalidInput`."""
@@ -257,30 +269,33 @@ class TaskOptions:
 
 
 _OPTION_NAMES = tuple(field.name for field in fields(TaskOptions))
-_DURATIONS = frozenset({"timeout", "ttl", "result_ttl", "failure_ttl", "delay"})
-_INTEGERS = frozenset({"max_retries", "priority", "concurrency_limit", "slots"})
+_DURATIONS = frozenset({"timeout", "ttl", "result_ttl", "failure_ttl", "delay", "unique_for"})
+_OF_A_KIND: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(("max_retries", "priority", "concurrency_limit", "slots"), arguments.whole),
+    **dict.fromkeys(("queue", "key", "tenant", "concurrency_key"), arguments.text),
+    **dict.fromkeys(("unique_key", "unique_mode", "unique_until"), arguments.text),
+    **dict.fromkeys(("at_front", "allow_failure"), arguments.truth),
+    "scheduled_at": arguments.moment,
+    "requires": arguments.names,
+    "depends_on": arguments.job_ids,
+}
 
 
 def _option(name: str, value: Any) -> Any:
     if name in _DURATIONS:
         return seconds(value, field=name)
-    if name in _INTEGERS:
-        return arguments.whole(value, field=name)
+    if name in _OF_A_KIND:
+        return _OF_A_KIND[name](value, field=name)
     if name == "backoff":
         return backoff_delays(value)
-    if name == "scheduled_at":
-        return arguments.moment(value, field=name)
-    if name == "at_front":
-        return arguments.truth(value, field=name)
-    if name == "requires":
-        return arguments.names(value, field=name)
-    if name in ("queue", "key", "tenant", "concurrency_key"):
-        return arguments.text(value, field=name)
-    if name == "depends_on":
-        return arguments.job_ids(value, field=name)
-    if name == "allow_failure":
-        return arguments.truth(value, field=name)
-    return value
+    return _choice(value) if name == "unique" else value
+
+
+def _choice(value: Any) -> Any:
+    """Return what makes jobs unique: all arguments, none, these, or as the database takes it."""
+    if isinstance(value, bool | Mapping):
+        return value
+    return arguments.names([value] if isinstance(value, str) else value, field="unique")
 
 
 @dataclass(frozen=True, slots=True)

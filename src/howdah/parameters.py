@@ -6,16 +6,18 @@ import inspect
 import sys
 import types
 import typing
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import msgspec
 
 from howdah.context import Context
-from howdah.json import convert
+from howdah.errors import InvalidInput
+from howdah.json import convert, decode, document
 from howdah.retry import Cancel, Retry, Snooze
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["Parameters", "arguments_in"]
 
@@ -99,6 +101,56 @@ class Parameters:
             name: self._converted(self._named.get(name, self._other_names), value, name)
             for name, value in kwargs.items()
         }
+
+    def choice(self, unique: bool | Sequence[str] | Mapping[str, Any]) -> bool | Mapping[str, Any]:
+        """Return where a body has the arguments that make it unique, for the database: places and defaults.
+
+        All of them for True. Raises `InvalidInput` for one that the function does not take.
+
+        >>> def greet(name: str, *, times: int = 1): ...
+        >>> Parameters(greet).choice(["name", "times"])
+        {'name': [0], 'times': [None, 1]}
+        """
+        known = self._signature.parameters
+        open_ended = any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in known.values())
+        if not unique or isinstance(unique, Mapping) or (unique is True and open_ended):
+            return bool(unique) if isinstance(unique, bool) else cast("Mapping[str, Any]", unique or False)
+        chosen = {}
+        for name in known if unique is True else unique:
+            if name in known and known[name].kind not in (
+                inspect.Parameter.VAR_POSITIONAL,
+                inspect.Parameter.VAR_KEYWORD,
+            ):
+                chosen[name] = self._place_of(known[name])
+            elif open_ended:
+                chosen[name] = []
+            else:
+                raise InvalidInput(f"unique names {name!r}, which the task does not take", field="unique")
+        return chosen
+
+    def _place_of(self, parameter: inspect.Parameter) -> list[Any]:
+        positional = [p.name for p in self._signature.parameters.values() if p.kind in _POSITIONAL]
+        place = positional.index(parameter.name) if parameter.name in positional else None
+        if parameter.default is parameter.empty:
+            return [] if place is None else [place]
+        try:
+            return [place, decode(document(parameter.default, field="unique"))]
+        except InvalidInput:  # never in a body either
+            return [place, None]
+
+    def in_place(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        """Return arguments by place as far as the function takes them so.
+
+        >>> Parameters(lambda ids, at=0: None).in_place([], {"ids": [7]})
+        (([7],), {})
+        """
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError:
+            return args, kwargs
+        return bound.args, bound.kwargs
 
     def with_context(
         self, args: list[Any], kwargs: dict[str, Any], context: Context

@@ -37,20 +37,34 @@ def one_call(
     task: Definition[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Call[PublishedJob]:
     """Return the call that publishes one job. Raises `InvalidInput`."""
+    options = task.given()
+    if options.get("unique_mode") == "merge":  # lists are joined by place: an argument has one
+        args, kwargs = task.parameters.in_place(args, kwargs)
     body = json.Document(json.encode_body(args, kwargs).decode())
-    return calls.publish(task.name, body, **task.defaults.given())
+    return calls.publish(task.name, body, **options)
 
 
 def many_call(
     task: Definition[..., Any], arguments: Sequence[Sequence[Any] | Mapping[str, Any]]
-) -> Call[list[int]]:
+) -> Call[list[int]] | Call[list[PublishedJob]]:
     """Return the call that publishes one job for each element. Raises `InvalidInput`."""
-    options = task.defaults.given()
+    options = task.given()
     if "key" in options:
         raise InvalidInput("a key names one job: publish jobs with keys one by one", field="key")
+    if not options.keys().isdisjoint(("unique", "unique_key")):  # some may be there already
+        return calls.merged([_nth_call(task, position, each) for position, each in enumerate(arguments)])
     if "depends_on" in options:
         return calls.publish_all(task.name, json.bodies(arguments), **options)
     return calls.publish_each(task.name, json.bodies(arguments), **options)
+
+
+def _nth_call(task: Definition[..., Any], position: int, arguments: Any) -> Call[PublishedJob]:
+    try:
+        named = json.named(arguments)
+        return one_call(task, named.get("args", ()), named.get("kwargs", {}))
+    except InvalidInput as error:
+        name = f"jobs[{position}]"
+        raise InvalidInput(f"{name}: {error.message}", field=name) from None
 
 
 def handle(app: Any, task: Definition[..., Any], answer: PublishedJob) -> Job[Any]:
@@ -58,11 +72,18 @@ def handle(app: Any, task: Definition[..., Any], answer: PublishedJob) -> Job[An
     return Job(cast("Howdah", app), answer.job_id, id=answer.id, created=answer.created, returns=task.returns)
 
 
-def handles(app: Any, task: Definition[..., Any], numbers: Sequence[int]) -> list[Job[Any]]:
-    """Return the handles on new jobs that have no keys."""
+def handles(
+    app: Any, task: Definition[..., Any], answers: Sequence[int] | Sequence[PublishedJob]
+) -> list[Job[Any]]:
+    """Return the handles on jobs: new ones, of which only the numbers are known, or as published."""
     home = cast("Howdah", app)
     returns = task.returns
-    return [Job(home, str(number), id=number, created=True, returns=returns) for number in numbers]
+    return [
+        Job(home, str(answer), id=answer, created=True, returns=returns)
+        if isinstance(answer, int)
+        else handle(app, task, answer)
+        for answer in answers
+    ]
 
 
 def _unknown(*args: Any, **kwargs: Any) -> Any:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from howdah.context import Context
     from howdah.definition import Isolation
+    from howdah.models import UniqueMode, UniqueUntil
     from howdah.retry import Backoff
 
 __all__ = ["DefaultOptions", "PublishOptions", "Task", "TaskDecorator", "Tasks"]
@@ -56,6 +57,10 @@ class TaskDecorator:
         result_ttl: float | datetime.timedelta | None = None,
         failure_ttl: float | datetime.timedelta | None = None,
         requires: Sequence[str] | None = None,
+        unique: bool | str | Sequence[str] | None = None,
+        unique_mode: UniqueMode | None = None,
+        unique_until: UniqueUntil | None = None,
+        unique_for: float | datetime.timedelta | None = None,
         isolation: Isolation | None = None,
         soft_timeout: float | datetime.timedelta | None = None,
     ) -> _Decorator: ...

@@ -101,6 +101,17 @@ def test_a_key_that_exists_publishes_nothing_and_names_that_job(dsn: str) -> Non
         (("task", "--max-retries", "-1"), "max_retries"),
         (("task", "--timeout", "0"), "timeout"),
         (("task", "--priority", "99999"), "priority"),
+        (("task", "--ttl", "0"), "ttl"),
+        (("task", "--ttl", "-1"), "ttl"),
+        (("task", "--ttl", "5", "--delay", "6"), "ttl"),
+        (("task", "--result-ttl", "-2"), "result_ttl"),
+        (("task", "--failure-ttl", "-2"), "failure_ttl"),
+        (("task", "--unique-for", "5"), "unique_for"),
+        (("task", "--unique", "customer"), "unique"),
+        (
+            ("task", "--unique-key", "k", "--unique-mode", "replace", "--unique-until", "finished"),
+            "unique_until",
+        ),
     ],
 )
 def test_bad_input_is_refused_by_the_name_of_its_field(
@@ -111,6 +122,38 @@ def test_bad_input_is_refused_by_the_name_of_its_field(
     assert field in answer.err
     assert len(answer.err.splitlines()) == 1
     assert run("list", "--json", dsn=dsn).json == []
+
+
+def test_results_are_kept_as_long_as_the_options_say(dsn: str) -> None:
+    job_id = publish(dsn, "task", "--ttl", "60", "--result-ttl", "0", "--failure-ttl", "-1")
+
+    run("cancel", job_id, dsn=dsn)
+
+    assert "kept for ever" in run("why", job_id, dsn=dsn).out
+
+
+def test_a_unique_job_is_published_once_and_its_id_printed_again(dsn: str) -> None:
+    first = publish(dsn, "shop.mail", "7", "--unique-key", "mail-7")
+    assert publish(dsn, "shop.mail", "8", "--unique-key", "mail-7") == first
+    assert run("show", first, "--json", dsn=dsn).json["body"] == {"args": [7]}
+
+    replaced = publish(
+        dsn, "shop.mail", "9", "--unique-key", "mail-7", "--unique-mode", "replace", "--delay", "60"
+    )
+    rejected = run("publish", "shop.mail", "--unique-key", "mail-7", "--unique-mode", "reject", dsn=dsn)
+
+    assert replaced == first
+    assert run("show", first, "--json", dsn=dsn).json["body"] == {"args": [9]}
+    assert (rejected.code, rejected.out) == (1, "")
+    assert f"job {first} holds the unique key 'mail-7'" in rejected.err
+
+
+def test_a_job_is_unique_by_the_arguments_named_or_by_all(dsn: str) -> None:
+    by_name = ("shop.mail", "--kwargs", '{"customer": 7, "text": "hi"}', "--unique", "customer")
+    first = publish(dsn, *by_name)
+    assert publish(dsn, *by_name[:2], '{"customer": 7, "text": "ho"}', "--unique", "customer") == first
+    assert publish(dsn, "report", "1", "--unique", "true") == publish(dsn, "report", "1", "--unique", "true")
+    assert publish(dsn, "report", "2", "--unique", "true") != publish(dsn, "report", "1", "--unique", "true")
 
 
 def test_list_shows_the_newest_first_and_filters(dsn: str) -> None:

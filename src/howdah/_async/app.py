@@ -86,8 +86,8 @@ class AsyncApp:
         connection: Any = None,
     ) -> list[Job[Any]]:
         """Publish one job for each element, all or none."""
-        numbers = await self.execute(publishing.many_call(task, arguments), connection=connection)
-        return publishing.handles(self, task, numbers)
+        call: Call[Any] = publishing.many_call(task, arguments)
+        return publishing.handles(self, task, await self.execute(call, connection=connection))
 
     async def consume(
         self,

@@ -87,8 +87,8 @@ class SyncApp:
         connection: Any = None,
     ) -> list[Job[Any]]:
         """Publish one job for each element, all or none."""
-        numbers = self.execute_sync(publishing.many_call(task, arguments), connection=connection)
-        return publishing.handles(self, task, numbers)
+        call: Call[Any] = publishing.many_call(task, arguments)
+        return publishing.handles(self, task, self.execute_sync(call, connection=connection))
 
     def consume_sync(
         self,

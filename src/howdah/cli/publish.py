@@ -60,6 +60,10 @@ def _labels(context: click.Context, parameter: click.Parameter, text: str | None
     return None if text is None else [label.strip() for label in text.split(",") if label.strip()]
 
 
+def _choice(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    return {None: None, "true": True, "false": False}.get(text, text.split(",") if text else [])
+
+
 def argument(text: str) -> Any:
     """Return an argument: what its JSON stands for, else the text itself.
 
@@ -98,6 +102,22 @@ def argument(text: str) -> Any:
 @click.option("--at-front", is_flag=True, default=None, help="Before every priority.")
 @click.option("--tenant", metavar="NAME", help="Whose job it is: tenants of a queue take turns.")
 @click.option("--requires", metavar="A,B", callback=_labels, help="Only for workers with these labels.")
+@click.option("--unique-key", metavar="KEY", help="While a job holds it, see --unique-mode.")
+@click.option(
+    "--unique",
+    metavar="NAMES",
+    callback=_choice,
+    help="A unique key made of these arguments; true: of all; false: none.",
+)
+@click.option(
+    "--unique-mode",
+    type=click.Choice(["skip", "replace", "merge", "reject"]),
+    help="What happens while another job holds the key.  [default: skip, which prints that job's id]",
+)
+@click.option(
+    "--unique-until", type=click.Choice(["waiting", "started", "finished"]), help="How long a job holds it."
+)
+@click.option("--unique-for", type=float, metavar="SECONDS", help="A job holds it for so long in any case.")
 @click.option("--headers", metavar="JSON", callback=_json_object, help="Headers, as a JSON object.")
 @click.option("--meta", metavar="JSON", callback=_json, help="Anything else you want to find at the job.")
 @click.option(

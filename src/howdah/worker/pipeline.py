@@ -1,8 +1,7 @@
 """Hands in outcomes and claims jobs: one round trip for both, two of them under way.
 
-While PostgreSQL works on one batch, Python works on the other. When the queues are empty one of the two
-connections becomes the scout. For a moment it looks every few milliseconds; then it declares the worker
-asleep, and looks again when the doorbell rings.
+While PostgreSQL works on one batch, Python works on the other. When the queues are empty one connection
+becomes the scout: it looks every few milliseconds, then declares the worker asleep until the doorbell rings.
 """
 
 from __future__ import annotations

@@ -126,3 +126,19 @@ end;
 $$;
 
 comment on function howdah.queue_full is 'Raise JB008: the queue holds as many waiting jobs as it may; DETAIL has the seconds to wait.';
+
+
+-- howdah.duplicate_job: JB009; DETAIL carries the job that holds the key.
+create or replace function howdah.duplicate_job(i_key text, i_job_id text)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    raise exception 'job % holds the unique key %', i_job_id, quote_literal(i_key)
+        using errcode = 'JB009', column = 'unique_key', detail = i_job_id,
+              hint = 'Wait until it lets go of the key, or give another unique_mode: skip returns that job.';
+end;
+$$;
+
+comment on function howdah.duplicate_job is 'Raise JB009: another job holds this unique key.';

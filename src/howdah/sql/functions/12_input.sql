@@ -163,7 +163,7 @@ begin
     perform howdah.check_number('timeout', i_timeout, 0.001, 315576000);
     perform howdah.check_number('max_retries', i_max_retries, 0, 10000);
     perform howdah.check_number('priority', i_priority, -32768, 32766);     -- 32767 is at_front's
-    perform howdah.check_number('ttl', i_ttl, 0, 3155760000);
+    perform howdah.check_number('ttl', i_ttl, 0.001, 3155760000);
     perform howdah.check_number('result_ttl', i_result_ttl, -1, 3155760000);
     perform howdah.check_number('failure_ttl', i_failure_ttl, -1, 3155760000);
     if array_ndims(i_backoff) > 1 or array_lower(i_backoff, 1) <> 1 then
@@ -204,7 +204,7 @@ comment on function howdah.check_moment is 'Refuse a moment that does not come, 
 create or replace function howdah.check_publication(i_job howdah.publication)
     returns void
     language plpgsql
-    immutable
+    stable
     set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -235,6 +235,9 @@ begin
     end if;
     perform howdah.check_labels('requires', i_job.requires);
     perform howdah.check_depends_on(i_job.depends_on, i_job.key);
+    if i_job.ttl <= i_job.delay or howdah.now() + howdah.seconds(i_job.ttl::double precision) <= i_job.scheduled_at then
+        perform howdah.refuse('ttl', 'is over before the job is due', 'It counts from the publish: give more than the delay.');
+    end if;
 end;
 $$;
 

@@ -8,7 +8,7 @@
 -- task's registration, as in publish_jobs, which does the same for jobs that differ in anything: one statement for all
 -- that a job can have costs 45 µs to start and twice the time per row (docs/decisions).
 --
--- The caller has checked what it passes. Answers the numbers in the order given.
+-- The caller has checked what it passes. Answers the numbers in the order given; null: their task makes them unique.
 create or replace function howdah.publish_bodies(i_like howdah.publication, i_bodies jsonb[])
     returns bigint[]
     language plpgsql
@@ -25,6 +25,9 @@ declare
     v_lane       text;
 begin
     select t.* into v_task from howdah.task t where t.name = i_like.task collate "C";
+    if v_task."unique" is not null then
+        return null;        -- not as plain as they look: publish_jobs
+    end if;
     v_queue := coalesce(i_like.queue, v_task.queue);
     v_priority := case when i_like.at_front then 32767 else coalesce(i_like.priority::smallint, v_task.priority) end;
     v_requires := coalesce(howdah.labels(i_like.requires), v_task.requires);
@@ -110,9 +113,11 @@ begin
            i_now + howdah.seconds(coalesce(p.ttl::double precision, t.ttl)),
            coalesce(p.result_ttl::double precision, t.result_ttl), coalesce(p.failure_ttl::double precision, t.failure_ttl),
            p.headers, p.meta, p.concurrency_key, p.concurrency_limit, p.slots, p.tenant,
-           coalesce(howdah.labels(p.requires), t.requires), howdah.parents(p.depends_on), p.allow_failure
+           coalesce(howdah.labels(p.requires), t.requires), howdah.parents(p.depends_on), p.allow_failure,
+           p.uniqueness ->> 'unique_key', p.uniqueness ->> 'unique_until'
       -- numbers are drawn before the join, which need not keep the order given
-      from (select nextval('howdah.position_seq') as id, u.* from unnest(i_jobs) u) p
+      from (select coalesce((u.uniqueness ->> 'number')::bigint, nextval('howdah.position_seq')) as id, u.*
+              from unnest(i_jobs) u) p
       left join howdah.task t on t.name = p.task collate "C";
 end;
 $$;
@@ -137,6 +142,10 @@ declare
     v_controlled boolean;
 begin
     perform howdah.check_publications(i_jobs);
+    if howdah.may_be_unique(i_jobs[1]) then
+        return query select p.* from howdah.publish_unique(i_jobs) p;
+        return;
+    end if;
     with given as materialized (
         select g.* from howdah.jobs_of(i_jobs, v_now) g
     ), plain as (
@@ -164,8 +173,7 @@ begin
         select b.* from inserted i cross join lateral howdah.tie(i.id, i.task, i.awaited, i.allow_failure, v_now) b
          where i.awaited is not null
     ), made_expiry as (
-        insert into howdah.expiry (expires_at, id)
-        select i.expires_at, i.id from inserted i where i.expires_at is not null
+        insert into howdah.expiry (expires_at, id) select i.expires_at, i.id from inserted i where i.expires_at is not null
     )
     select array_agg(i.id order by i.id), array_agg(i.key order by i.id),
            array_agg(case when i.awaited is not null then 'blocked' when i.scheduled_at is null then 'ready'
@@ -245,7 +253,12 @@ create or replace function jobs.publish(
     i_tenant            text default null,
     i_requires          text[] default null,
     i_depends_on        text[] default null,
-    i_allow_failure     boolean default null
+    i_allow_failure     boolean default null,
+    i_unique_key        text default null,
+    i_unique            jsonb default null,
+    i_unique_mode       text default null,
+    i_unique_until      text default null,
+    i_unique_for        numeric default null
 )
     returns jobs.published
     language plpgsql
@@ -253,13 +266,18 @@ create or replace function jobs.publish(
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_job constant howdah.publication := row(
+    v_job       howdah.publication := row(
         i_task, i_body, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, i_key, i_delay, i_ttl,
         i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_concurrency_key, i_concurrency_limit, i_slots,
-        i_at_front, i_tenant, i_requires, i_depends_on, i_allow_failure);
+        i_at_front, i_tenant, i_requires, i_depends_on, i_allow_failure, null);
+    v_unique constant boolean := num_nonnulls(i_unique_key, i_unique, i_unique_mode, i_unique_until, i_unique_for) > 0;
     v_published jobs.published;
 begin
-    if i_key is not null or i_concurrency_key is not null or i_slots is not null or i_depends_on is not null then
+    if i_key is not null or i_concurrency_key is not null or i_slots is not null or i_depends_on is not null or v_unique then
+        if v_unique then
+            v_job.uniqueness := to_jsonb(row(
+                i_unique_key, i_unique, i_unique_mode, i_unique_until, i_unique_for, null)::howdah.uniqueness);
+        end if;
         select p.* into v_published from howdah.publish_jobs(array[v_job]) p;
         return v_published;
     end if;
@@ -267,6 +285,10 @@ begin
         perform howdah.check_publication(v_job);
     end if;
     v_published.id := (howdah.publish_bodies(v_job, array[i_body]))[1];
+    if v_published.id is null then      -- its task makes it unique
+        select p.* into v_published from howdah.publish_jobs(array[v_job]) p;
+        return v_published;
+    end if;
     v_published.job_id := v_published.id;
     v_published.state := case when howdah.due(i_scheduled_at, i_delay, howdah.now()) is null then 'ready' else 'scheduled' end;
     v_published.created := true;
@@ -282,7 +304,13 @@ false) and publishes nothing. Delays and ttls are seconds. i_at_front goes befor
 i_concurrency_key share i_concurrency_limit slots (1), of which each takes i_slots (1). Claims go round the tenants of a queue,
 so that nobody's many jobs keep those of another waiting. A worker that runs it has all labels of i_requires. A job that
 i_depends_on others (ids or keys) is blocked until all of them have succeeded, and cancelled when one cannot; with
-i_allow_failure it runs however they end. Raises JB001 naming the field.$$;
+i_allow_failure it runs however they end. Raises JB001 naming the field, JB008 when its queue is full.
+
+With a unique key, given as i_unique_key or made from the body by i_unique (true: the whole; ["customer"]: these arguments or
+fields), there is one job: while one holds the key i_unique_mode says what a publish does: skip (the default; returns that job,
+created = false), replace (gives it the new body, options and time), merge (appends the body's lists to its own; keeps its time)
+or reject (JB009, naming it). It holds the key until it has finished, or i_unique_until: started, or waiting (while it waits,
+for a retry too; the default for replace and merge); and in any case for i_unique_for seconds.$$;
 
 
 -- jobs.publish_each: the fast bulk form.
@@ -317,10 +345,11 @@ declare
     v_like constant howdah.publication := row(
         i_task, null, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, null, i_delay, i_ttl,
         i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_concurrency_key, i_concurrency_limit, i_slots,
-        i_at_front, i_tenant, i_requires, null, null);
+        i_at_front, i_tenant, i_requires, null, null, null);
     v_job    howdah.publication := v_like;
     v_jobs   howdah.publication[] := '{}';
     v_bodies jsonb[];
+    v_ids    bigint[];
 begin
     if jsonb_typeof(i_bodies) is distinct from 'array' then
         perform howdah.refuse('bodies', 'is not a JSON array', 'Give one body for each job: [{"args": [1]}, …].');
@@ -335,14 +364,16 @@ begin
         end loop;
         return array(select p.id from howdah.publish_jobs(v_jobs) p);
     end if;
-    return howdah.publish_bodies(v_like, v_bodies);
+    v_ids := howdah.publish_bodies(v_like, v_bodies);
+    return coalesce(v_ids, howdah.publish_bodies_unique(v_like, v_bodies));
 end;
 $$;
 
 comment on function jobs.publish_each is $$Publish one job for each body of a JSON array, in one statement; all or nothing.
 
 The other parameters are those of publish and count for all of them; there is no key. Answers the jobs' numbers in the
-order given. Twice as fast as publish_many, whose jobs may differ in everything. Raises JB001 naming the field.$$;
+order given; of a task that makes its jobs unique, these may be jobs that there were. Twice as fast as publish_many, whose jobs may
+differ in everything. Raises JB001 naming the field.$$;
 
 
 -- jobs.publish_bulk: pgjobs' bulk form.
@@ -356,7 +387,7 @@ begin
     return query select p.* from howdah.publish_jobs(array(
         select row(b.task, b.body, b.scheduled_at at time zone 'UTC', b.timeout, b.priority, b.max_retries,
                    null, null, null, null, null, null, null, null, null, null, null, null,
-                   null, null, null, null, null)::howdah.publication
+                   null, null, null, null, null, null)::howdah.publication
           from unnest(i_jobs) with ordinality b (task, body, scheduled_at, timeout, priority, max_retries, n)
          order by b.n)) p;
 end;
@@ -375,11 +406,13 @@ create or replace function howdah.publications(i_jobs jsonb)
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_known constant text[] := array[
+    v_known  constant text[] := array[
         'task', 'body', 'scheduled_at', 'timeout', 'priority', 'max_retries', 'queue', 'key', 'delay', 'ttl',
         'result_ttl', 'failure_ttl', 'backoff', 'headers', 'meta', 'concurrency_key', 'concurrency_limit', 'slots',
         'at_front', 'tenant', 'requires', 'depends_on', 'allow_failure'];
-    v_odd jsonb;
+    v_unique constant text[] := array['unique_key', 'unique', 'unique_mode', 'unique_until', 'unique_for'];
+    v_odd    jsonb;
+    v_jobs   jsonb;          -- null: as they are given
 begin
     if jsonb_typeof(i_jobs) is distinct from 'array' then
         perform howdah.refuse('jobs', 'is not a JSON array', 'Give [{"task": …, "body": …}, …].');
@@ -387,12 +420,25 @@ begin
     select e into v_odd from jsonb_array_elements(i_jobs) e
      where case when jsonb_typeof(e) = 'object' then e - v_known <> '{}'::jsonb else true end limit 1;
     if v_odd is not null then
+        -- a second look, which most need not pay for; the first one's part says that there is one
+        select jsonb_agg(case when jsonb_typeof(e.job) = 'object' and (e.n = 1 or e.job ?| v_unique)
+                              then (e.job - v_unique) || jsonb_build_object('uniqueness', e.job - v_known)
+                              else e.job end order by e.n),
+               (array_agg(e.job) filter (where case when jsonb_typeof(e.job) = 'object'
+                                                    then e.job - v_known - v_unique <> '{}'::jsonb else true end))[1]
+          into v_jobs, v_odd
+          from jsonb_array_elements(i_jobs) with ordinality e (job, n);
+    end if;
+    if v_odd is not null then
         perform howdah.refuse('jobs', format('has an element with unknown fields: %s',
-            left(case when jsonb_typeof(v_odd) = 'object' then (v_odd - v_known)::text else v_odd::text end, 200)),
-            'Known fields: ' || array_to_string(v_known, ', ') || '.');
+            left(case when jsonb_typeof(v_odd) = 'object' then (v_odd - v_known - v_unique)::text else v_odd::text end, 200)),
+            'Known fields: ' || array_to_string(v_known || v_unique, ', ') || '.');
     end if;
     begin
-        return array(select p from jsonb_populate_recordset(null::howdah.publication, i_jobs) p);
+        if v_jobs is not null then
+            perform jsonb_populate_record(null::howdah.uniqueness, e -> 'uniqueness') from jsonb_array_elements(v_jobs) e;
+        end if;
+        return array(select p from jsonb_populate_recordset(null::howdah.publication, coalesce(v_jobs, i_jobs)) p);
     exception when data_exception then
         perform howdah.refuse('jobs', 'has a field of the wrong type: ' || sqlerrm, 'See the parameters of jobs.publish.');
     end;

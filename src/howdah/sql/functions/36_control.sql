@@ -175,6 +175,7 @@ begin
         elsif v_state in ('scheduled', 'blocked') then
             v_attempt := howdah.take_waiting(v_id);
         elsif v_state is not null then
+            perform howdah.take_key_again(v_id);
             delete from howdah.finished f where f.id = v_id returning 0 into v_attempt;
             update howdah.failure f set forgiven = true where f.job_id = v_id and v_attempt is not null;
             delete from howdah.suspect s where s.id = v_id and v_attempt is not null;
@@ -195,7 +196,7 @@ $$;
 comment on function jobs.retry is $$Run a job now.
 
 A waiting job is due at once, whatever it waits for; a finished one runs again with a full set of attempts, and jobs that depend on
-it stay as they are. Raises JB004 for a running one.$$;
+it stay as they are. Raises JB004 for a running one, JB009 for a finished one whose unique key another job holds by now.$$;
 
 
 -- jobs.delete: any state ─► gone, with everything known about the job.
@@ -234,6 +235,7 @@ begin
             if pg_sequence_last_value('howdah.dependencies'::regclass) is not null then
                 perform howdah.note_ends(array[v_id], null, v_now);
             end if;
+            perform howdah.free_key_of(v_id);
             perform howdah.forget(array[v_id]);
             return v_changed;
         end if;
@@ -243,7 +245,7 @@ begin
 end;
 $$;
 
-comment on function jobs.delete is $$Delete a job and all that is known about it; its key is free again.
+comment on function jobs.delete is $$Delete a job and all that is known about it; its key and its unique key are free again.
 
 Raises JB004 for a running job unless i_force; then its run has lost its lease.$$;
 

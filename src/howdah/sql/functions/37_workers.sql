@@ -40,7 +40,7 @@ begin
         select * from jsonb_to_recordset(i_tasks) t (
             name text, queue text, timeout numeric, max_retries integer, priority integer, backoff numeric[],
             ttl numeric, result_ttl numeric, failure_ttl numeric, signature text,
-            requires text[])
+            requires text[], "unique" jsonb, unique_mode text, unique_until text, unique_for numeric)
          order by t.name collate "C"
     loop
         perform howdah.check_name('task', v_task.name);
@@ -53,21 +53,28 @@ begin
         if v_task.requires <> '{}' then
             perform howdah.use_controls(true);
         end if;
+        perform howdah.check_unique(null, v_task."unique", v_task.unique_mode, v_task.unique_until, v_task.unique_for);
+        if v_task."unique" <> 'false' then
+            perform setval('howdah.unique_tasks', 1);
+        end if;
         insert into howdah.task as t (name, queue, timeout, max_retries, priority, backoff, ttl, result_ttl,
-                                      failure_ttl, signature, registered_at, changed_at, requires)
+                                      failure_ttl, signature, requires, "unique", unique_mode, unique_until, unique_for,
+                                      registered_at, changed_at)
         values (v_task.name, v_task.queue, v_task.timeout, v_task.max_retries, v_task.priority, v_task.backoff,
-                v_task.ttl, v_task.result_ttl, v_task.failure_ttl, v_task.signature, i_now, i_now,
-                howdah.labels(v_task.requires))
+                v_task.ttl, v_task.result_ttl, v_task.failure_ttl, v_task.signature, howdah.labels(v_task.requires),
+                nullif(v_task."unique", 'false'), v_task.unique_mode, v_task.unique_until, v_task.unique_for, i_now, i_now)
         on conflict (name) do update
            set queue = excluded.queue, timeout = excluded.timeout, max_retries = excluded.max_retries,
                priority = excluded.priority, backoff = excluded.backoff, ttl = excluded.ttl,
                result_ttl = excluded.result_ttl, failure_ttl = excluded.failure_ttl, signature = excluded.signature,
-               changed_at = excluded.changed_at, requires = excluded.requires
+               "unique" = excluded."unique", unique_mode = excluded.unique_mode, unique_until = excluded.unique_until,
+               unique_for = excluded.unique_for, changed_at = excluded.changed_at, requires = excluded.requires
          where (t.queue, t.timeout, t.max_retries, t.priority, t.backoff, t.ttl, t.result_ttl, t.failure_ttl, t.signature,
-                t.requires)
+                t.requires, t."unique", t.unique_mode, t.unique_until, t.unique_for)
                is distinct from
                (excluded.queue, excluded.timeout, excluded.max_retries, excluded.priority, excluded.backoff, excluded.ttl,
-                excluded.result_ttl, excluded.failure_ttl, excluded.signature, excluded.requires);
+                excluded.result_ttl, excluded.failure_ttl, excluded.signature, excluded.requires, excluded."unique",
+                excluded.unique_mode, excluded.unique_until, excluded.unique_for);
     end loop;
 end;
 $$;

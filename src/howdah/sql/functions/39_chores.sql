@@ -284,6 +284,7 @@ begin
         ('promoted', howdah.promote(v_now, 10000)),
         ('parked', howdah.park(v_now, 10000)),
         ('adopted', howdah.adopt_known(v_now)),
+        ('freed', howdah.free_keys(v_now, 5000)),
         ('admitted', howdah.admit()),
         ('folded', howdah.fold_limits(10000) + howdah.adopt_late(v_now)),
         ('settled', howdah.settle(v_now, 2000, true, true)),

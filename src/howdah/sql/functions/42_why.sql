@@ -24,7 +24,7 @@ declare
     v_job jobs."all";
 begin
     select a.* into v_job from jobs."all" a where a.id = v_id;
-    return case v_job.state
+    return concat(case v_job.state
         when 'running' then howdah.why_running(v_job, v_now)
         when 'scheduled' then howdah.why_scheduled(v_job, v_now)
         when 'blocked' then case when v_job.kind = 'limit' then howdah.why_limited(v_id, v_now) else howdah.why_blocked(v_job) end
@@ -34,7 +34,7 @@ begin
         else format('It is %s since %s, kept %s: %s%s.', v_job.state, date_trunc('second', v_job.complete_on),
                     howdah.why_kept(v_id), concat_ws(', ', v_job.kind, v_job.error),
                     case when v_job.kind = 'crash' then format('; its process died %s in all', howdah.counted(howdah.deaths(v_id), 'time')) end)
-    end;
+    end, howdah.why_unique(v_id, v_now));
 end;
 $$;
 

@@ -196,7 +196,8 @@ begin
         select f.violation, howdah.public_id(f.job_id, (select j.key from howdah.job j where j.id = f.job_id limit 1)), f.detail
           from (select * from howdah.fsck_states() union all select * from howdah.fsck_ready()
                 union all select * from howdah.fsck_runs() union all select * from howdah.fsck_limits()
-                union all select * from howdah.fsck_rest() union all select * from howdah.fsck_edges()) f;
+                union all select * from howdah.fsck_rest() union all select * from howdah.fsck_edges()
+                union all select * from howdah.fsck_unique()) f;
 end;
 $$;
 

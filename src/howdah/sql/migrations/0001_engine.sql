@@ -42,6 +42,8 @@ create sequence howdah.controls as bigint minvalue 0 start 0;
 create sequence howdah.turn as bigint minvalue 0 start 0;
 -- 1 once some queue has had a max_waiting.
 create sequence howdah.bounds as bigint minvalue 0 start 0;
+-- 1 once a task has declared that its jobs are unique: most publishes have to look no further.
+create sequence howdah.unique_tasks as bigint minvalue 0 start 0;
 -- Since when the server works, as far as we saw it: what is unlogged begins anew after a crash or a promotion.
 create unlogged sequence howdah.up_since as bigint minvalue 0 start 0;
 select setval('howdah.up_since', 1);      -- not 0, which is what a crash leaves
@@ -50,6 +52,7 @@ create sequence howdah.search_scheduled as bigint minvalue 0 start 0;
 create sequence howdah.search_expiry as bigint minvalue 0 start 0;
 create sequence howdah.search_deadline as bigint minvalue 0 start 0;
 create sequence howdah.search_overdue as bigint minvalue 0 start 0;
+create sequence howdah.search_unique as bigint minvalue 0 start 0;
 create sequence howdah.last_rescue as bigint minvalue 0 start 0;
 create sequence howdah.rescuing_since as bigint minvalue 0 start 0;     -- how long rescues have come regularly
 create unlogged sequence howdah.life as bigint;     -- emptied by a crash and by a promotion: see functions/14_life.sql
@@ -83,7 +86,9 @@ create table howdah.job (
     tenant       text collate "C",           -- whose job it is: claims go round the tenants of a queue
     requires     text[] collate "C",         -- labels that a worker must have; null: as the task says
     depends_on   bigint[],                   -- its parents, also when they have ended
-    allow_failure boolean                    -- it runs however they end
+    allow_failure boolean,                   -- it runs however they end
+    unique_key   text collate "C",           -- what it was unique by when it was published
+    unique_until text                        -- for how long: see unique_key
 );
 create unique index job_key on howdah.job (key) where key is not null;
 
@@ -208,6 +213,16 @@ create table howdah.log (
     message text not null,
     primary key (job_id, n)
 );
+
+-- Which job holds a unique key. Whether it still does is judged by whoever meets it: see functions/31_unique.sql.
+create table howdah.unique_key (
+    key        text collate "C" primary key,
+    job_id     bigint not null,
+    until      text not null check (until in ('waiting', 'started', 'finished')),    -- what of its life counts
+    expires_at timestamptz,                  -- held until then in any case; null: no longer than the job's life says
+    look_at    timestamptz not null          -- when a chore looks whether it is held still
+);
+create index unique_key_look on howdah.unique_key (look_at);
 
 -- Jobs that have a time to live, in the order in which it ends.
 create table howdah.expiry (
@@ -334,6 +349,10 @@ create table howdah.task (
     ttl           double precision,
     result_ttl    double precision,
     failure_ttl   double precision,
+    "unique"      jsonb,                     -- what of a body makes its jobs unique
+    unique_mode   text,
+    unique_until  text,
+    unique_for    double precision,
     signature     text,
     registered_at timestamptz not null,
     changed_at    timestamptz not null,
@@ -404,6 +423,16 @@ create type jobs.bulk_job as (
     max_retries  integer
 );
 
+-- What makes a job to publish unique.
+create type howdah.uniqueness as (
+    unique_key   text,
+    "unique"     jsonb,
+    unique_mode  text,
+    unique_until text,
+    unique_for   numeric,
+    number       bigint                      -- the job's, drawn already; null: publish_jobs draws it
+);
+
 -- One job to publish, with every option; null is "not given".
 create type howdah.publication as (
     task         text,
@@ -428,7 +457,8 @@ create type howdah.publication as (
     tenant       text,
     requires     text[],
     depends_on   text[],
-    allow_failure boolean
+    allow_failure boolean,
+    uniqueness   jsonb                       -- a howdah.uniqueness; null for most, who pay for one column instead of six
 );
 
 -- One job locked to be started; see functions/32_candidates.sql.

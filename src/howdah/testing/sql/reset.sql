@@ -9,7 +9,7 @@ truncate
     howdah.job, howdah.scheduled, howdah.blocked, howdah.ready, howdah.running, howdah.finished, howdah.failure, howdah.log,
     howdah.expiry, howdah.notice, howdah.lane, howdah.settle, howdah.hole, howdah.queue, howdah.task, howdah.worker,
     howdah.beat, howdah.sleeper, howdah.suspect, howdah.sweep, howdah.limits, howdah.freed, howdah.start, howdah.edge,
-    howdah.ended, howdah_test.clock
+    howdah.ended, howdah.unique_key, howdah_test.clock
     restart identity;
 
 insert into howdah.settle default values;
@@ -26,11 +26,13 @@ alter sequence howdah.suspects restart;
 alter sequence howdah.controls restart;
 alter sequence howdah.bounds restart;
 alter sequence howdah.turn restart;
+alter sequence howdah.unique_tasks restart;
 alter sequence howdah.up_since restart;
 alter sequence howdah.search_scheduled restart;
 alter sequence howdah.search_expiry restart;
 alter sequence howdah.search_deadline restart;
 alter sequence howdah.search_overdue restart;
+alter sequence howdah.search_unique restart;
 alter sequence howdah.last_rescue restart;
 alter sequence howdah.rescuing_since restart;
 alter sequence howdah.life restart;
