@@ -32,8 +32,8 @@ async def drain(
     at a time unless `concurrency` says more. The jobs that ended are returned in the order in which they
     ran; `error`, `kind` and `traceback` tell why one failed. A job that waits for its retry, or is due later,
     is left alone. With `clock` the time moves on to it, again and again, until nothing is scheduled.
-    `queues`: only these. The worker has all labels that the app's tasks require. Raises `HowdahError` when jobs come back for ever, `WrongState`
-    while the test itself holds a job that it consumed.
+    `queues`: only these. The worker has all labels that the app's tasks require. Raises `HowdahError` when
+    jobs come back for ever, `WrongState` while the test itself holds a job that it consumed.
 
     >>> import asyncio
     >>> from howdah import Howdah
