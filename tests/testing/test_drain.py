@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from howdah import Context, Howdah, HowdahError, InsideEventLoop, Snooze, WrongState
-from howdah.testing import drain, drain_sync
+from howdah.testing import drain, drain_sync, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -172,3 +172,14 @@ def test_a_test_without_an_event_loop_drains_too(app: Howdah) -> None:
 async def test_the_sync_form_inside_an_event_loop_names_the_other(app: Howdah) -> None:
     with pytest.raises(InsideEventLoop, match="await drain"):
         drain_sync(app)
+
+
+async def test_what_requires_labels_runs_too(app: Howdah) -> None:
+    @app.task(requires=["gpu"])
+    async def train() -> str:
+        return "trained"
+
+    job = await train.publish()
+    assert [ended.result for ended in await drain(app)] == ["trained"]
+    assert await run(app, await train.publish()) == "trained"
+    assert await job.status() == "succeeded"

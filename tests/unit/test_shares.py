@@ -10,7 +10,7 @@ from howdah import ConfigurationError
 from howdah.worker.shares import Shares, weighed
 
 weights = st.lists(st.integers(1, 50), min_size=1, max_size=6)
-numbers = st.lists(st.integers(0, 1000), min_size=1, max_size=60)
+numbers = st.lists(st.integers(1, 1000), min_size=1, max_size=60)
 
 
 @given(weights=weights, numbers=numbers)
@@ -31,6 +31,7 @@ def test_shares_add_up_and_never_stray_from_the_weights(weights: list[int], numb
 
 def test_without_weights_there_are_no_shares() -> None:
     assert Shares(()).of(10) is None
+    assert Shares((3, 1)).of(0) is None
 
 
 @pytest.mark.parametrize(

@@ -69,12 +69,15 @@ async def test_what_an_empty_queue_does_not_give_the_others_do(app: Howdah, star
 
 
 @pytest.mark.timeout(180)
-async def test_the_first_queue_is_served_before_the_second_has_its_first_start(
-    app: Howdah, start: Start
-) -> None:
-    order = await started(app, start, {"low": 9_000, "high": 1_000}, 1, queues=("high", "low"), concurrency=1)
+async def test_the_first_queue_is_served_before_the_second(app: Howdah, start: Start) -> None:
+    backlog = {"low": 6_000, "high": 5_000}
 
-    assert order[:1_000] == ["high"] * 1_000
+    order = await started(app, start, backlog, 1, queues=("high", "low"), concurrency=1)
+
+    # A worker fetches up to 2,500 jobs ahead, by two exchanges at once: the last of the first queue may come
+    # after what the other exchange found then.
+    assert order.index("low") >= 2_000
+    assert Counter(order[:7_600])["high"] == 5_000
 
 
 async def test_only_a_worker_with_its_labels_runs_a_job(app: Howdah, start: Start) -> None:

@@ -35,8 +35,8 @@ class Shares:
         self._due = [0.0] * len(self._weights)
 
     def of(self, number: int) -> list[int] | None:
-        """Return how many of the next jobs are to come from each queue; None: queues have no weights."""
-        if not self._weights:
+        """Return how many of the next jobs are to come from each queue; None: nothing to divide."""
+        if not self._weights or not number:
             return None
         shares, self._due = next_shares(number, self._weights, self._due)
         return shares
