@@ -21,7 +21,9 @@ _MOVES = """
 _LIVES = "select worker, verb, pid, lease, extract(epoch from at)::float8 from chaos.life order by seq"
 _BEATS = "select worker, extract(epoch from at)::float8 from chaos.beat order by at"
 _JOBS = """
-    select id, key, task, body -> 'kwargs', state, attempt, max_retries, run_id, kind, result from jobs."all"
+    select a.id, a.key, a.task, a.body -> 'kwargs', a.state, a.attempt, a.max_retries, a.run_id, a.kind,
+           a.result, coalesce(j.depends_on, '{}'), coalesce(j.allow_failure, false)
+      from jobs."all" a join howdah.job j on j.id = a.id
 """
 _FAILURES = "select job_id, run_id, kind from howdah.failure"
 _EFFECTS = "select job, run, token from chaos.effect"
@@ -80,6 +82,7 @@ class Export:
 
 
 def _job(number: int, key: str | None, task: str, kwargs: Any, *rest: Any) -> FinalJob:
-    state, attempt, max_retries, run, kind, result = rest
+    state, attempt, max_retries, run, kind, result, parents, allow_failure = rest
     token = kwargs["token"] if isinstance(kwargs, dict) else ""
-    return FinalJob(number, key, task, token, digest(kwargs), state, attempt, max_retries, run, kind, result)
+    ended = (state, attempt, max_retries, run, kind, result)
+    return FinalJob(number, key, task, token, digest(kwargs), *ended, tuple(parents), allow_failure)

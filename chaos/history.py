@@ -62,6 +62,8 @@ class FinalJob(msgspec.Struct, frozen=True):
     run: int | None = None
     kind: str | None = None
     result: Any = None
+    parents: tuple[int, ...] = ()
+    allow_failure: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True):

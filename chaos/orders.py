@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
 # Queues of the workers; the consumer serves `plain`.
 QUEUES = ("default", "mail", "bulk")
@@ -25,6 +26,8 @@ UNKNOWN = frozenset({"by_hand", "far", "nobody_knows"})
 
 # Publishers wait while there are more jobs to do; the ledger leaves room for the others.
 BACKLOG, LEDGER_BACKLOG = 700, 300
+# So many jobs wait for others.
+_CHILDREN = 0.12
 # Jobs in one order of the ledger.
 LEDGER = 25
 
@@ -79,6 +82,16 @@ def draw_order(draw: random.Random) -> Order:
     cancel = round(draw.uniform(0, 0.5), 2) if task not in WAITING and draw.random() < 0.06 else None
     twice = keyed and draw.random() < 0.2
     return Order(task, kwargs, options, mode, keyed, twice, cancel, expect)
+
+
+def with_parents(order: Order, draw: random.Random, recent: Sequence[int]) -> Order:
+    """Return the order, now and then for a job that waits for some of these."""
+    if not recent or order.task in WAITING or draw.random() > _CHILDREN:
+        return order
+    options = {"depends_on": draw.sample(recent, min(len(recent), draw.randint(1, 3)))}
+    if draw.random() < 0.5:
+        return replace(order, options=order.options | options | {"allow_failure": True})
+    return replace(order, options=order.options | options, expect=(*order.expect, "cancelled"))
 
 
 def draw_ledger(draw: random.Random) -> Order:

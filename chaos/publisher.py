@@ -9,12 +9,22 @@ import asyncio
 import random
 import signal
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from chaos.journal import Journal, digest
-from chaos.orders import BACKLOG, LEDGER, LEDGER_BACKLOG, Order, draw_ledger, draw_order
+from chaos.orders import (
+    BACKLOG,
+    LEDGER,
+    LEDGER_BACKLOG,
+    WAITING,
+    Order,
+    draw_ledger,
+    draw_order,
+    with_parents,
+)
 from chaos.tasks import app
 from howdah import calls
 from howdah.drivers.asyncpg import TROUBLE
@@ -42,6 +52,7 @@ class Publisher:
         self._backlog = LEDGER_BACKLOG if ledger else BACKLOG
         self._journal = Journal.of_the_environment(name)
         self._number = 0
+        self._recent: deque[int] = deque(maxlen=0 if ledger else 8)  # jobs that others may wait for
         self._crowded = False
         self._stopping = asyncio.Event()
 
@@ -60,7 +71,7 @@ class Publisher:
     async def _lane(self) -> None:
         while not self._stopping.is_set():
             if not self._crowded:
-                await self._one(self._next(self._draw))
+                await self._one(with_parents(self._next(self._draw), self._draw, self._recent))
             await self._rest(self._pause)
 
     async def _rest(self, seconds: float) -> None:
@@ -118,6 +129,8 @@ class Publisher:
             return True, None
         answers = [{"job": job.id, "created": job.created} for job in jobs]
         self._journal.write("ok", call=call, answers=answers)
+        if order.task not in WAITING and jobs[0].id is not None:
+            self._recent.append(jobs[0].id)
         return True, jobs[0]
 
     def _invoked(self, order: Order, tokens: list[str], key: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chaos.checker import fencing, liveness, publishing, remains, transitions
+from chaos.checker import families, fencing, liveness, publishing, remains, transitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     Invariant("S12", "concurrency limits", reason=_LIMITS),
     Invariant("S13", "rates", reason=_LIMITS),
     Invariant("S14", "a key belongs to one job", publishing.unique_keys),
-    Invariant("S15", "workflows", reason="there are no dependencies between jobs yet"),
+    Invariant("S15", "a job that waits for others runs or ends as they say", families.families),
     Invariant("S16", "steps and events", reason="there are no steps and no events yet"),
     Invariant("S17", "schedules", reason="there are no schedules yet"),
     Invariant(

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 # Where a job may go from each place by itself; what an operator does comes on top: see `_known`.
 ALLOWED = {
-    None: {"scheduled", "ready"},
+    None: {"scheduled", "ready", "blocked"},
     "scheduled": {"ready", "finished", "scheduled"},
-    "blocked": {"ready", "finished"},
+    "blocked": {"ready", "scheduled", "finished"},
     "ready": {"running", "blocked", "finished", "ready"},
     "running": {"finished", "scheduled", "ready", "blocked"},
     "finished": set[str](),

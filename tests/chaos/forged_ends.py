@@ -75,3 +75,20 @@ def the_backlog_drained_slowly(history: History) -> History:
 def a_worker_took_long_to_end(history: History) -> History:
     slow = replace(history.exits[1], began=50.0)
     return replace(history, exits=(history.exits[0], slow))
+
+
+def _final(history: History, number: int, **facts: Any) -> History:
+    jobs = tuple(replace(job, **facts) if job.id == number else job for job in history.jobs)
+    return replace(history, jobs=jobs)
+
+
+def a_child_ran_without_its_parent(history: History) -> History:
+    return _final(history, story.DELAYED, parents=(story.CANCELLED,))
+
+
+def a_child_was_cancelled_for_nothing(history: History) -> History:
+    return _final(history, story.DELAYED, state="cancelled", kind="parent", run=None)
+
+
+def a_child_waits_for_ever(history: History) -> History:
+    return _final(history, story.DELAYED, state="blocked", run=None)

@@ -10,6 +10,9 @@ from chaos.history import Effect, Failure, HandIn, Pause, ZombieCall
 from tests.chaos import story
 from tests.chaos.forged_ends import (
     a_child_died_by_itself,
+    a_child_ran_without_its_parent,
+    a_child_waits_for_ever,
+    a_child_was_cancelled_for_nothing,
     a_lock_is_left,
     a_log_holds_a_traceback,
     a_rescue_came_late,
@@ -371,6 +374,7 @@ FORGERIES: dict[str, list[Forge]] = {
         a_retried_job_kept_its_attempts,
     ],
     "S14": [a_key_belongs_to_two_jobs, two_calls_created_one_key, an_answer_named_another_job],
+    "S15": [a_child_ran_without_its_parent, a_child_was_cancelled_for_nothing, a_child_waits_for_ever],
     "S19": [
         a_job_became_ready_before_it_was_due,
         a_cancelled_job_started,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from msgspec.structs import replace
+
 from chaos.history import (
     NEVER,
     Beat,
@@ -190,7 +192,8 @@ def _jobs() -> list[FinalJob]:
         attempt = 2 if job in (FAILS, ALONE) else 1
         key = "k4" if job == KEYED else None
         result = {"token": token, "run": run}
-        found.append(FinalJob(job, key, task, token, f"d{job}", "succeeded", attempt, 3, run, result=result))
+        final = FinalJob(job, key, task, token, f"d{job}", "succeeded", attempt, 3, run, result=result)
+        found.append(replace(final, parents=(KEYED,)) if job == DELAYED else final)
     found.append(FinalJob(CANCELLED, None, "quick", "t5", "d5", "cancelled", 0, 3, kind="revoked"))
     return found
 

@@ -59,6 +59,8 @@ def settle(model: Reference, mark: bool) -> None:
                 edge.settled = True
     _resolve(model, ended)
     settle_told(model)
+    if mark:  # a tick, which records lanes in the end
+        model.lanes |= {job.lane for job in model.in_state("ready")}
 
 
 def settle_told(model: Reference) -> None:

@@ -49,6 +49,23 @@ async def test_a_job_that_a_job_publishes_runs_as_well(app: Howdah) -> None:
     assert [job.result for job in await drain(app)] == [2, 1, 0]
 
 
+async def test_a_job_that_waits_for_others_runs_after_them_or_ends_with_them(app: Howdah) -> None:
+    @app.task(max_retries=0)
+    async def note(number: int) -> int:
+        return 10 // number
+
+    good, bad = await note.publish(1), await note.publish(0)
+    await note.options(depends_on=bad).publish(2)
+    await note.options(depends_on=[bad, good], allow_failure=True, priority=9).publish(3)
+
+    assert [(job.state, job.kind, job.result) for job in await drain(app)] == [
+        ("succeeded", None, 10),
+        ("failed", "error", None),
+        ("succeeded", None, 3),
+        ("cancelled", "parent", None),
+    ]
+
+
 async def test_a_plain_function_runs_in_a_thread(app: Howdah) -> None:
     @app.task
     def where() -> str:
