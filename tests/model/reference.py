@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from tests.model.unique import Keys
 from tests.model.vocabulary import (
     DEFAULTS,
     FINISHED,
@@ -39,6 +40,7 @@ class Reference:
         self.lanes: set[tuple[str, int]] = set()
         self.lost: dict[int, tuple[int, int, datetime]] = {}  # run: (job, worker, when)
         self.suspects: set[int] = set()
+        self.keys = Keys(self)
         self.drawn = 0
 
     def option(self, job: Job, name: str) -> Any:
@@ -148,16 +150,29 @@ class Reference:
 
     # publishers
 
-    def publish(self, given: Sequence[Mapping[str, Any]], ids: Sequence[int]) -> list[tuple[int, str, bool]]:
+    def check(self, given: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse jobs whose time to live is over before they are due."""
+        for options in given:
+            at, ttl = options.get("scheduled_at"), options.get("ttl")
+            if ttl is not None and (ttl <= (options.get("delay") or 0) or (at and self.after(ttl) <= at)):
+                raise Refused("JB001")
+
+    def publish(
+        self, given: Sequence[Mapping[str, Any]], ids: Sequence[int]
+    ) -> list[tuple[int, str | None, bool]]:
         """Publish; `ids` are the numbers that the engine gave. Answers (id, state, created)."""
-        answer = []
-        for options, number in zip(given, ids, strict=True):
+        self.check(given)
+        answer: list[tuple[int, str | None, bool]] = []
+        for options, number in zip(given, ids or [0] * len(given), strict=True):
+            if "unique_key" in options:
+                answer.append(self.keys.publish(dict(options), number))
+                continue
             key = options.get("key")
             twin = [job for job in self.jobs.values() if key is not None and job.options.get("key") == key]
-            answer.append((twin[0].id, twin[0].state, False) if twin else self._add(dict(options), number))
+            answer.append((twin[0].id, twin[0].state, False) if twin else self.add(dict(options), number))
         return answer
 
-    def _add(self, options: dict[str, Any], number: int) -> tuple[int, str, bool]:
+    def add(self, options: dict[str, Any], number: int) -> tuple[int, str, bool]:
         assert number not in self.jobs
         task = str(options.pop("task"))
         registered = self.tasks.get(task, {})
@@ -310,6 +325,7 @@ class Reference:
         if job.state == "running":
             raise Refused("JB004")
         if job.state in FINISHED:
+            self.keys.take_again(job)
             job.expires_at, job.forgiven = None, max(job.failures, default=0)
             self.suspects.discard(job.id)
         if job.state != "ready":
@@ -322,6 +338,7 @@ class Reference:
             raise Refused("JB004")
         if job.state == "running":
             self.lose(job)
+        self.keys.free(job)
         return self.jobs.pop(job.id)
 
     def lose(self, job: Job) -> None:

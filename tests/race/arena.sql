@@ -31,9 +31,11 @@ begin
     delete from howdah.task;      delete from howdah.worker;    delete from howdah.beat;
     delete from howdah.sleeper;   delete from race.target;
     delete from howdah.suspect;
+    delete from howdah.unique_key;
     update howdah.sweep set reached = '-infinity', began_at = '-infinity';
     perform setval('howdah.last_stray_check', 0);
     perform setval('howdah.search_scheduled', 0), setval('howdah.search_expiry', 0);
+    perform setval('howdah.search_unique', 0), setval('howdah.unique_tasks', 0);
     perform setval('howdah.search_deadline', 0), setval('howdah.search_overdue', 0);
 end;
 $$;
@@ -48,7 +50,7 @@ begin
     v_worker := jobs.worker_started('w', '[{"name": "demo.task"}]');
     v_id := (jobs.publish(case i_state when 'blocked' then 'other.task' else 'demo.task' end, i_key => 'k', i_queue => 'q',
         i_delay => case when i_state in ('scheduled', 'due') then 3600 end,
-        i_ttl => case when i_state = 'outlived' then 3600 end)).id;
+        i_ttl => case when i_state = 'outlived' then 3600 end, i_unique_key => 'u')).id;
     insert into howdah.lane (queue, priority, moved_at) values ('q', 0, v_now);
     case i_state
         when 'ready', 'scheduled' then null;

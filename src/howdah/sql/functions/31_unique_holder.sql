@@ -121,10 +121,8 @@ begin
              from (select) one left join howdah.task t on t.name = i_job.task collate "C")
      where j.id = i_id;
     select j.* into v_new from howdah.job j where j.id = i_id;
-    if v_new.expires_at is distinct from v_old.expires_at then
-        delete from howdah.expiry e where e.expires_at = v_old.expires_at and e.id = i_id;
-        insert into howdah.expiry (expires_at, id) select v_new.expires_at, i_id where v_new.expires_at is not null;
-    end if;
+    delete from howdah.expiry e where e.expires_at = v_old.expires_at and e.id = i_id;
+    insert into howdah.expiry (expires_at, id) select v_new.expires_at, i_id where v_new.expires_at is not null;
     if i_state = 'blocked' and (
             v_old.task = v_new.task and not exists (select from howdah.blocked b where b.id = i_id and b.kind = 'arguments')
             or exists (select from howdah.blocked b where b.id = i_id and b.kind not in ('task', 'arguments'))) then
