@@ -82,7 +82,7 @@ class Keys:
     def _replace(self, job: Job, given: dict[str, Any]) -> None:
         model = self.model
         before = (job.options.get("queue"), job.options.get("priority"), job.task)
-        kept = {name: job.options[name] for name in ("key", "unique") if name in job.options}
+        kept = {name: value for name, value in job.options.items() if name in ("key", "unique")}
         task = str(given.pop("task"))
         registered = model.tasks.get(task, {})
         job.options = {**{n: v for n, v in registered.items() if given.get(n) is None}, **given, **kept}

@@ -15,7 +15,8 @@ MOVES: Final = MappingProxyType(
         ),
         "publish unique": "select jobs.publish('demo.task', i_queue => 'q', i_unique_key => 'u')",
         "replace": (
-            "select jobs.publish('demo.task', '7', i_queue => 'q', i_unique_key => 'u', i_unique_mode => 'replace')"
+            "select jobs.publish('demo.task', '7', i_queue => 'q', i_unique_key => 'u',"
+            " i_unique_mode => 'replace')"
         ),
         "publish each": """select jobs.publish_each('demo.task', '[1, 2]', i_queue => 'q')""",
         "consume": "select id from jobs.consume(10)",
