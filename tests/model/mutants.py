@@ -57,10 +57,10 @@ MUTANTS = [
         "a key's time ends with its job", "31_unique", "coalesce(i_key.expires_at > i_now, false)", "false"
     ),
     Mutant(
-        "what replaced a job leaves the old time to live behind",
+        "a job that was replaced keeps the time to live that it had",
         "31_unique_holder",
-        "    delete from howdah.expiry e where e.expires_at = v_old.expires_at and e.id = i_id;\n",
-        "",
+        "i_now + howdah.seconds(coalesce(i_job.ttl::double precision, t.ttl)),",
+        "j.expires_at,",
     ),
     Mutant(
         "a job replaced in another lane stays where it was",
