@@ -97,6 +97,11 @@ _OPTIONS: dict[str, Strategy] = {
     "requires": st.one_of(st.lists(_names, max_size=2), _odd),
     "depends_on": st.one_of(st.lists(_odd, max_size=2), st.sampled_from((1, "nobody")), _odd),
     "allow_failure": st.one_of(st.booleans(), _odd),
+    "unique": st.one_of(st.booleans(), st.sampled_from(("a", ["a"], {"a": [0]})), _nested),
+    "unique_key": st.one_of(values.keys, _odd),
+    "unique_mode": st.one_of(st.sampled_from(("skip", "replace", "merge", "reject")), _odd),
+    "unique_until": st.one_of(st.sampled_from(("waiting", "started", "finished")), _odd),
+    "unique_for": _durations,
 }
 _options: Strategy = st.fixed_dictionaries({}, optional=_OPTIONS)
 _arguments: Strategy = st.lists(_nested, max_size=3)
@@ -142,6 +147,7 @@ METHODS: Final[dict[tuple[Owner, str], tuple[Strategy, Strategy]]] = {
     ("job", "result"): (st.tuples(st.sampled_from((0, 0.0, -1, 0.001))), st.just({})),
     ("job", "cancel"): (st.tuples(_odd), st.just({})),
     ("job", "retry"): (st.just(()), st.just({})),
+    ("job", "delete"): (st.just(()), _drawn(force=_odd)),
     ("job", "ack"): (st.tuples(_nested), st.just({})),
     ("job", "nack"): (
         st.tuples(st.one_of(st.sampled_from((ValueError("a\x00"), ValueError("\ud800"))), _odd)),

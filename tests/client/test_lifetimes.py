@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from howdah import Howdah, InvalidInput, JobExpired, calls
+from howdah import Howdah, InvalidInput, JobExpired, JobNotFound, WrongState, calls
 
 
 @pytest.mark.parametrize("ttl", [60, 60.0, datetime.timedelta(minutes=1)])
@@ -50,3 +50,17 @@ async def test_a_job_that_expired_has_no_result(app: Howdah) -> None:
 
     with pytest.raises(JobExpired):
         await job.result(timeout=5)
+
+
+async def test_a_deleted_job_is_gone_and_a_running_one_needs_force(app: Howdah) -> None:
+    waiting, running = await app.publish("t"), await app.publish("t", priority=5)
+    assert (await waiting.delete()).state == "deleted"
+    assert await waiting.status() is None
+    await app.consume(1)
+
+    with pytest.raises(WrongState):
+        await running.delete()
+    assert (await running.delete(force=True)).state == "deleted"
+
+    with pytest.raises(JobNotFound):
+        await running.delete()

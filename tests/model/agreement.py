@@ -81,6 +81,7 @@ class Agreement:
             self.model.check([options])
             numbers = rows[0]["publish_each"] if rows else []
             assert numbers == sorted(numbers), "jobs are numbered in the order given"
+            self.model.check([moments(options)])
             self.model.publish([moments(each) for each in given], numbers)
             self.numbers += numbers
 

@@ -60,6 +60,19 @@ ordered = given({"task": tasks}, {**OWN, "priority": [5], "queue": ["mail"], "de
 moment = st.sampled_from([-5, 7, 61]).map(lambda seconds: (START + timedelta(seconds=seconds)).isoformat())
 later = st.fixed_dictionaries({"task": tasks, "key": keys, "scheduled_at": moment})
 publications = st.one_of(plain, full, later, ordered)
+unique = given(
+    {"task": tasks, "unique_key": st.sampled_from(["u1", "u2"])},
+    {
+        "unique_mode": ["skip", "reject", "replace", "replace", "merge"],
+        "unique_until": ["waiting", "started", "finished"],
+        "unique_for": [10, 100],
+        "body": [[{"n": 1}], [{"n": 2}]],
+        "delay": [0, 5],
+        "priority": [0, 5],
+        "queue": ["mail"],
+        "ttl": [30],
+    },
+)
 
 outcomes: st.SearchStrategy[Outcome] = st.one_of(
     st.sampled_from([{"sum": 3}, {"sum": 3}, None]).map(lambda result: ["succeeded", result]),
@@ -111,6 +124,10 @@ class Calls(RuleBasedStateMachine):
 
     @rule(options=publications)
     def publish(self, options: dict[str, Any]) -> None:
+        self.both.publish([options], "publish")
+
+    @rule(options=unique)
+    def publish_unique(self, options: dict[str, Any]) -> None:
         self.both.publish([options], "publish")
 
     @rule(options=st.lists(publications, min_size=1, max_size=4))

@@ -39,6 +39,45 @@ class Mutant:
 
 
 MUTANTS = [
+    # unique keys
+    Mutant(
+        "a key is held by whoever took it, for ever",
+        "31_unique",
+        "    v_state constant howdah.state := howdah.state_of(i_key.job_id);\nbegin\n",
+        "    v_state constant howdah.state := howdah.state_of(i_key.job_id);\nbegin\n    return true;\n",
+        quick=True,
+    ),
+    Mutant(
+        "a job that waits for a retry holds its key until it starts again",
+        "31_unique",
+        "and howdah.attempts_made(i_key.job_id) = 0 end",
+        "end",
+    ),
+    Mutant(
+        "a key's time ends with its job", "31_unique", "coalesce(i_key.expires_at > i_now, false)", "false"
+    ),
+    Mutant(
+        "a job that was replaced keeps the time to live that it had",
+        "31_unique_holder",
+        "i_now + howdah.seconds(coalesce(i_job.ttl::double precision, t.ttl)),",
+        "j.expires_at,",
+    ),
+    Mutant(
+        "a job replaced in another lane stays where it was",
+        "31_unique_holder",
+        "is not distinct from (v_new.queue, v_new.priority, v_new.task) then",
+        "is not null then",
+        quick=True,
+    ),
+    Mutant(
+        "a retried job leaves its key to who asks first",
+        "36_control",
+        "perform howdah.take_key_again(v_id);",
+        "",
+    ),
+    Mutant(
+        "a deleted job leaves its key's time behind", "36_control", "perform howdah.free_key_of(v_id);", ""
+    ),
     # the fence
     Mutant(
         "ack, nack, snooze and release look at no run id",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.model import dependencies
 from tests.model.order import follow, in_order
+from tests.model.unique import Keys
 from tests.model.vocabulary import (
     DEFAULTS,
     FINISHED,
@@ -43,6 +44,7 @@ class Reference:
         self.lanes: set[tuple[str, int]] = set()
         self.lost: dict[int, tuple[int, int, datetime]] = {}  # run: (job, worker, when)
         self.suspects: set[int] = set()
+        self.keys = Keys(self)
         self.drawn = 0
         self.controlled = False  # whether more has ever counted than priorities: tenants, labels, ageing
         self.ageing: dict[str, float] = {}
@@ -162,24 +164,32 @@ class Reference:
     # publishers
 
     def check(self, given: Iterable[Mapping[str, Any]]) -> None:
-        """Refuse options that exclude each other."""
-        if any(options.get("at_front") and options.get("priority") is not None for options in given):
-            raise Refused("JB001")
+        """Refuse options that exclude each other, and jobs whose time to live is over before they are due."""
+        for options in given:
+            at, ttl = options.get("scheduled_at"), options.get("ttl")
+            over = ttl is not None and (ttl <= (options.get("delay") or 0) or (at and self.after(ttl) <= at))
+            if over or (options.get("at_front") and options.get("priority") is not None):
+                raise Refused("JB001")
 
-    def publish(self, given: Sequence[Mapping[str, Any]], ids: Sequence[int]) -> list[tuple[int, str, bool]]:
+    def publish(
+        self, given: Sequence[Mapping[str, Any]], ids: Sequence[int]
+    ) -> list[tuple[int, str | None, bool]]:
         """Publish; `ids` are the numbers that the engine gave. Answers (id, state, created)."""
         parents = [dependencies.parents_of(self, options) for options in given]
-        answer = []
         self.check(given)
-        for options, number, known in zip(given, ids, parents, strict=True):
+        answer: list[tuple[int, str | None, bool]] = []
+        for options, number, known in zip(given, ids or [0] * len(given), parents, strict=True):
+            if "unique_key" in options:
+                answer.append(self.keys.publish(dict(options), number))
+                continue
             key = options.get("key")
             twin = [job for job in self.jobs.values() if key is not None and job.options.get("key") == key]
             answer.append(
-                (twin[0].id, twin[0].state, False) if twin else self._add(dict(options), number, known)
+                (twin[0].id, twin[0].state, False) if twin else self.add(dict(options), number, known)
             )
         return answer
 
-    def _add(self, options: dict[str, Any], number: int, parents: Sequence[Job]) -> tuple[int, str, bool]:
+    def add(self, options: dict[str, Any], number: int, parents: Sequence[Job] = ()) -> tuple[int, str, bool]:
         assert number not in self.jobs
         task = str(options.pop("task"))
         registered = self.tasks.get(task, {})
@@ -374,6 +384,7 @@ class Reference:
         if job.state == "running":
             raise Refused("JB004")
         if job.state in FINISHED:
+            self.keys.take_again(job)
             job.expires_at, job.forgiven = None, max(job.failures, default=0)
             self.suspects.discard(job.id)
         if job.state != "ready":
@@ -387,6 +398,7 @@ class Reference:
         if job.state == "running":
             self.lose(job)
         dependencies.tell(self, job, dependencies.GONE)
+        self.keys.free(job)
         return self.jobs.pop(job.id)
 
     def lose(self, job: Job) -> None:

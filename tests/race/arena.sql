@@ -32,11 +32,13 @@ begin
     delete from howdah.sleeper;   delete from race.target;
     delete from howdah.suspect;   delete from howdah.edge;      delete from howdah.ended;
     delete from howdah.limits;    delete from howdah.freed;     delete from howdah.start;
+    delete from howdah.unique_key;
     update howdah.sweep set reached = '-infinity', began_at = '-infinity';
     perform setval('howdah.last_stray_check', 0);
     perform setval('howdah.search_scheduled', 0), setval('howdah.search_expiry', 0);
     perform setval('howdah.search_ended', 0), setval('howdah.settled_to', 0);
     perform setval('howdah.controls', 0, false), setval('howdah.turn', 0, false);
+    perform setval('howdah.search_unique', 0), setval('howdah.unique_tasks', 0);
     perform setval('howdah.search_deadline', 0), setval('howdah.search_overdue', 0);
 end;
 $$;
@@ -55,7 +57,7 @@ begin
     v_id := (jobs.publish(case i_state when 'blocked' then 'other.task' else 'demo.task' end, i_key => 'k', i_queue => 'q',
         i_tenant => case when i_state = 'ready_tenant' then 'one' end, i_requires => case when i_state = 'ready_tenant' then array['gpu'] end,
         i_delay => case when i_state in ('scheduled', 'due') then 3600 end,
-        i_ttl => case when i_state = 'outlived' then 3600 end,
+        i_ttl => case when i_state = 'outlived' then 3600 end, i_unique_key => 'u',
         i_depends_on => case when i_state in ('waiting', 'told') then '{p}'::text[] end)).id;
     insert into howdah.lane (queue, priority, moved_at) values ('q', 0, v_now);
     case i_state

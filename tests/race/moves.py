@@ -13,6 +13,11 @@ MOVES: Final = MappingProxyType(
             """select jobs.publish_many('[{"task": "demo.task", "queue": "q", "key": "z"},"""
             """ {"task": "demo.task", "queue": "q"}, {"task": "demo.task", "queue": "q", "key": "k"}]')"""
         ),
+        "publish unique": "select jobs.publish('demo.task', i_queue => 'q', i_unique_key => 'u')",
+        "replace": (
+            "select jobs.publish('demo.task', '7', i_queue => 'q', i_unique_key => 'u',"
+            " i_unique_mode => 'replace')"
+        ),
         "publish each": """select jobs.publish_each('demo.task', '[1, 2]', i_queue => 'q')""",
         "publish for a tenant": (
             "select jobs.publish('demo.task', i_queue => 'q', i_tenant => 'one', i_at_front => true)"

@@ -10,6 +10,8 @@ from psycopg.types.json import Jsonb
 from tests.sql.steps import consume, publish, refused, settle, start_worker, state, take
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.fixtures.clock import Clock
     from tests.fixtures.sessions import Row, Session
 
@@ -327,6 +329,26 @@ def test_a_parked_job_that_is_replaced_by_one_of_another_task_comes_back(sql: Se
     assert whole(sql) == 1
 
 
+def test_a_replaced_jobs_old_time_to_live_that_somebody_holds_is_dropped_later(
+    sql: Session, sessions: Callable[..., Session], clock: Clock
+) -> None:
+    first = send(sql, 1, unique_mode="replace", ttl=5)
+    other = sessions()
+    other.begin()
+    other.rows("select * from howdah.expiry for update")  # as a consumer's open transaction may
+    sql.execute("set lock_timeout = '2s'")
+
+    send(sql, 2, unique_mode="replace", ttl=60)
+
+    other.rollback()
+    clock.advance(6)
+    settle(sql)
+    assert state(sql, first["job_id"]) == "ready"
+    clock.advance(60)
+    settle(sql)
+    assert state(sql, first["job_id"]) == "cancelled"
+
+
 # ── merge ──
 
 
@@ -376,6 +398,16 @@ def test_a_full_job_is_left_to_go_and_the_next_one_takes_the_key(sql: Session) -
     assert second["created"]
     assert send(sql, ["z"], unique_mode="merge") == {**second, "created": False}
     assert whole(sql) == 2
+
+
+def test_a_full_job_that_is_to_be_alone_until_it_has_finished_is_not_passed_over(sql: Session) -> None:
+    first = send(sql, ["x" * 600_000])
+    call = "select jobs.publish('a', %s, i_unique_key => 'k', i_unique_mode => 'merge')"
+
+    error = refused(sql, "JB009", call, Jsonb(["y" * 600_000]))
+
+    assert error.message_detail == first["job_id"]
+    assert whole(sql) == 1
 
 
 @pytest.mark.parametrize("body", [None, 7, {}, {"args": []}, {"args": [1], "kwargs": {"a": "b"}}])

@@ -85,8 +85,18 @@ class AsyncJob(JobHandle[R]):
         return await self._app.execute(calls.cancel(self.job_id, reason), connection=connection)
 
     async def retry(self, *, connection: Any = None) -> ChangedJob:
-        """Make a waiting job due now, or run a finished one again. Raises `JobNotFound`, `WrongState`."""
+        """Make a waiting job due now, or run a finished one again.
+
+        Raises `JobNotFound`, `WrongState`, `DuplicateJob` for one whose unique key another job holds.
+        """
         return await self._app.execute(calls.retry(self.job_id), connection=connection)
+
+    async def delete(self, *, force: bool | None = None, connection: Any = None) -> ChangedJob:
+        """Delete the job and all that is known about it; a running one needs `force`.
+
+        Raises `JobNotFound`, `WrongState`.
+        """
+        return await self._app.execute(calls.delete(self.job_id, force=force), connection=connection)
 
     async def ack(self, result: Any = None, *, connection: Any = None) -> ChangedJob:
         """Finish the run with a result, in the transaction of `connection` if one is given.

@@ -85,8 +85,18 @@ class SyncJob(JobHandle[R]):
         return self._app.execute_sync(calls.cancel(self.job_id, reason), connection=connection)
 
     def retry_sync(self, *, connection: Any = None) -> ChangedJob:
-        """Make a waiting job due now, or run a finished one again. Raises `JobNotFound`, `WrongState`."""
+        """Make a waiting job due now, or run a finished one again.
+
+        Raises `JobNotFound`, `WrongState`, `DuplicateJob` for one whose unique key another job holds.
+        """
         return self._app.execute_sync(calls.retry(self.job_id), connection=connection)
+
+    def delete_sync(self, *, force: bool | None = None, connection: Any = None) -> ChangedJob:
+        """Delete the job and all that is known about it; a running one needs `force`.
+
+        Raises `JobNotFound`, `WrongState`.
+        """
+        return self._app.execute_sync(calls.delete(self.job_id, force=force), connection=connection)
 
     def ack_sync(self, result: Any = None, *, connection: Any = None) -> ChangedJob:
         """Finish the run with a result, in the transaction of `connection` if one is given.

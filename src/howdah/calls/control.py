@@ -40,7 +40,8 @@ def retry(job_id: str) -> Call[ChangedJob]:
 
 def delete(job_id: str, *, force: bool | None = None) -> Call[ChangedJob]:
     """Delete a job."""
-    return Call("delete", given(job_id=job_id, force=force), rows.changed)
+    asked = None if force is None else arguments.truth(force, field="force")
+    return Call("delete", given(job_id=job_id, force=asked), rows.changed)
 
 
 def pause_queue(queue: str, reason: str | None = None) -> Call[None]:

@@ -51,26 +51,25 @@ create or replace function howdah.change_waiting(
 as $$
 declare
     v_held record;
-    v_body jsonb := i_job.body;
+    v_body jsonb;
 begin
     v_held := howdah.hold_waiting(i_key.job_id);
-    if v_held.state is null or v_held.state = 'taken' or i_key.until = 'started' and v_held.attempt > 0 then
+    if i_mode = 'merge' then
+        select howdah.merged_body(j.body, i_job.body) into v_body from howdah.job j where j.id = i_key.job_id;
+    end if;
+    if v_held.state is null or v_held.state = 'taken' or i_key.until = 'started' and v_held.attempt > 0
+       or i_mode = 'merge' and octet_length(v_body::text) > 1048576 then
         if (i_key.until = 'finished' or i_key.expires_at > i_now) and howdah.is_held(i_key, i_now) then
             -- it was published to be alone until it has finished, or for some time
             perform howdah.duplicate_job(i_key.key, howdah.job_name(i_key.job_id));
         end if;
         return false;
-    end if;
-    if i_mode = 'replace' then
+    elsif i_mode = 'replace' then
         perform howdah.replace_job(i_key.job_id, v_held.state, v_held.attempt, i_job, i_now);
         return true;
-    end if;
-    select howdah.merged_body(j.body, i_job.body) into v_body from howdah.job j where j.id = i_key.job_id;
-    if v_body is null then
+    elsif v_body is null then
         perform howdah.refuse('body', format('does not fit the body of job %s, which holds the key', howdah.job_name(i_key.job_id)),
             'What is merged has its lists in the same places.');
-    elsif octet_length(v_body::text) > 1048576 then
-        return false;
     end if;
     update howdah.job j set body = v_body where j.id = i_key.job_id;
     perform howdah.touch_ready(i_key.job_id);
@@ -118,10 +117,10 @@ begin
              from howdah.jobs_of(array[i_job], i_now) g)
      where j.id = i_id;
     select j.* into v_new from howdah.job j where j.id = i_id;
-    if v_new.expires_at is distinct from v_old.expires_at then
-        delete from howdah.expiry e where e.expires_at = v_old.expires_at and e.id = i_id;
-        insert into howdah.expiry (expires_at, id) select v_new.expires_at, i_id where v_new.expires_at is not null;
-    end if;
+    -- what somebody holds is left to expire, which drops what is not the job's any more
+    delete from howdah.expiry e where e.ctid = any (array(
+        select x.ctid from howdah.expiry x where x.expires_at = v_old.expires_at and x.id = i_id for update skip locked));
+    insert into howdah.expiry (expires_at, id) select v_new.expires_at, i_id where v_new.expires_at is not null;
     if i_state = 'blocked' and (
             v_old.task = v_new.task and not exists (select from howdah.blocked b where b.id = i_id and b.kind in ('arguments', 'limit'))
             or exists (select from howdah.blocked b where b.id = i_id and b.kind not in ('task', 'arguments', 'limit'))) then

@@ -86,8 +86,9 @@ begin
          where e.expires_at >= v_first and e.expires_at <= i_now
          order by e.expires_at, e.id limit i_limit for update skip locked
     loop
-        if coalesce(howdah.state_of(v_id) not in ('scheduled', 'blocked', 'ready'), true) then
-            delete from howdah.expiry e where e.expires_at = v_at and e.id = v_id;      -- started or ended in time
+        if coalesce(howdah.state_of(v_id) not in ('scheduled', 'blocked', 'ready'), true)
+           or exists (select from howdah.job j where j.id = v_id and j.expires_at is distinct from v_at) then
+            delete from howdah.expiry e where e.expires_at = v_at and e.id = v_id;      -- started, ended or replaced in time
             continue;
         end if;
         v_attempt := howdah.lock_waiting(v_id);
