@@ -228,7 +228,8 @@ begin
               || array(select s.id from unnest(i_ids) p (id) join howdah.scheduled s on s.id = p.id for update of s skip locked)
               || array(select b.id from unnest(i_ids) p (id) join howdah.blocked b on b.id = p.id for update of b skip locked)
               || array(select r.id from unnest(i_ids) p (id) join howdah.job j on j.id = p.id
-                         join howdah.ready r on r.queue = coalesce(j.queue, 'default') and r.priority = coalesce(j.priority, 0)
+                         join howdah.ready r on r.queue = howdah.lane_of(j.queue, j.tenant, j.requires)
+                                             and r.priority = coalesce(j.priority, 0)
                                             and r.pos = j.id and r.id = j.id for update of r skip locked)
               || array(select r.id from unnest(i_ids) p (id) join howdah.ready r on r.id = p.id and r.pos <> r.id
                           for update of r skip locked);
