@@ -10,6 +10,7 @@
 #   make fuzz CASES=100000   malformed input for every function, method and command
 #   make zombies CALLS=…     calls for runs that have ended: 100,000, and none may be accepted
 #   make mixed CALLS=…       every function at once over 16 connections: 1,000,000 calls, and no deadlock
+#   make limits JOBS=…       32 claimers that are killed, limits that change: no start above one, no rate passed
 #   make seeded              every seeded bug is put into a copy of the sources, and a test has to notice it (an hour)
 #   make soak MINUTES=30 RATE=1000   worker processes under load: nothing may leak
 #   make bench [WITH=…]      Howdah beside pgqueuer and graphile-worker: docs/benchmarks/latest.md (up to 40 minutes)
@@ -21,7 +22,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check format model long chaos chaos-long fuzz zombies mixed seeded soak bench bench-all bench-first setup clean
+.PHONY: help demo test check format model long chaos chaos-long fuzz limits zombies mixed seeded soak bench bench-all bench-first setup clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -58,6 +59,10 @@ chaos-long: $(READY)
 CASES ?= 100000
 fuzz: $(READY)
 	@$(BIN)/python -m proofs.fuzz --cases $(CASES)
+
+JOBS ?= 100000
+limits: $(READY)
+	@$(BIN)/python -m proofs.limits --jobs $(JOBS) --page
 
 zombies: CALLS ?= 100000
 zombies: $(READY)

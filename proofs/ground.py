@@ -49,9 +49,10 @@ class Ground:
 
 
 @contextmanager
-def ground(version: int = 18) -> Iterator[Ground]:
+def ground(version: int = 18, **settings: str) -> Iterator[Ground]:
     """Start a server with a migrated template for the block."""
-    with start_temporary(binaries(version), version, _SETTINGS, fastest_folder(_MEMORY_BYTES)) as server:
+    chosen = _SETTINGS | settings
+    with start_temporary(binaries(version), version, chosen, fastest_folder(_MEMORY_BYTES)) as server:
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
             connection.execute(f"create database {_TEMPLATE} template template0".encode())
         migrate(server.dsn(_TEMPLATE))
