@@ -71,7 +71,7 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
             "i_priority": 1,
             "i_max_retries": 2,
             "i_queue": "q",
-            "i_ttl": 60,
+            "i_ttl": 600000000,
             "i_result_ttl": 60,
             "i_failure_ttl": 60,
             "i_backoff": [1, 2],

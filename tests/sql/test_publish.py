@@ -220,7 +220,7 @@ def test_many_takes_every_option_of_publish(sql: Session) -> None:
                       " where oid = 'jobs.publish'::regproc")  # fmt: skip
     values = {
         "task": "a.b", "body": {}, "scheduled_at": "2040-01-01T00:00:00Z", "timeout": 1.5, "priority": 1,
-        "max_retries": 1, "queue": "q", "key": "k", "delay": None, "ttl": 60, "result_ttl": -1,
+        "max_retries": 1, "queue": "q", "key": "k", "delay": None, "ttl": 6e8, "result_ttl": -1,
         "failure_ttl": 5, "backoff": [1, 2.5], "headers": {}, "meta": {},
         "unique_key": "u", "unique": True, "unique_mode": "skip", "unique_until": "waiting", "unique_for": 5,
     }  # fmt: skip
