@@ -16,13 +16,16 @@ import signal
 import sys
 import threading
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from proofs.ground import ground, violations
 from proofs.pages import CALLS, put_section
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
 
 _PROCESSES, _THREADS = 8, 4
 _KEYS: Final = 1000
@@ -210,7 +213,7 @@ class Claimers:
         self._dsn, self._seed, self._started = dsn, seed, 0
         self._processes = [self._start() for _ in range(_PROCESSES)]
 
-    def _start(self) -> multiprocessing.Process:
+    def _start(self) -> SpawnProcess:
         self._started += 1
         process = multiprocessing.get_context("spawn").Process(
             target=claim, args=(self._dsn, self._seed + self._started), daemon=True
