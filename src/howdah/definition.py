@@ -43,6 +43,9 @@ class DefaultOptions(TypedDict, total=False):
     result_ttl: float | datetime.timedelta
     failure_ttl: float | datetime.timedelta
     requires: Sequence[str]
+    concurrency_key: str
+    concurrency_limit: int
+    slots: int
     unique: bool | str | Sequence[str]
     unique_mode: UniqueMode
     unique_until: UniqueUntil
@@ -58,9 +61,6 @@ class PublishOptions(DefaultOptions, total=False):
     unique_key: str
     headers: Mapping[str, Any]
     meta: Any
-    concurrency_key: str
-    concurrency_limit: int
-    slots: int
     at_front: bool
     tenant: str
     depends_on: JobHandle[Any] | int | str | Iterable[JobHandle[Any] | int | str]

@@ -152,6 +152,20 @@ class Parameters:
             return args, kwargs
         return bound.args, bound.kwargs
 
+    def filled(self, template: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        """Return a concurrency key with arguments in place of their names. Raises `InvalidInput`.
+
+        >>> Parameters(lambda customer, year=2026: None).filled("{customer} in {year}", ["Ann"], {})
+        'Ann in 2026'
+        """
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            return template.format_map(bound.arguments)
+        except (TypeError, KeyError, IndexError, ValueError, AttributeError) as error:
+            message = f"concurrency_key {template!r} does not fit the arguments: {error}"
+            raise InvalidInput(message, field="concurrency_key") from error
+
     def with_context(
         self, args: list[Any], kwargs: dict[str, Any], context: Context
     ) -> tuple[list[Any], dict[str, Any]]:

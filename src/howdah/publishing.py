@@ -40,6 +40,8 @@ def one_call(
     options = task.given()
     if options.get("unique_mode") == "merge":  # lists are joined by place: an argument has one
         args, kwargs = task.parameters.in_place(args, kwargs)
+    if "{" in options.get("concurrency_key", ""):
+        options["concurrency_key"] = task.parameters.filled(options["concurrency_key"], args, kwargs)
     body = json.Document(json.encode_body(args, kwargs).decode())
     return calls.publish(task.name, body, **options)
 
@@ -51,7 +53,8 @@ def many_call(
     options = task.given()
     if "key" in options:
         raise InvalidInput("a key names one job: publish jobs with keys one by one", field="key")
-    if not options.keys().isdisjoint(("unique", "unique_key")):  # some may be there already
+    differ = "{" in options.get("concurrency_key", "")
+    if differ or not options.keys().isdisjoint(("unique", "unique_key")):  # some may be there already
         return calls.merged([_nth_call(task, position, each) for position, each in enumerate(arguments)])
     if "depends_on" in options:
         return calls.publish_all(task.name, json.bodies(arguments), **options)

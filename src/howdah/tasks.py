@@ -57,6 +57,9 @@ class TaskDecorator:
         result_ttl: float | datetime.timedelta | None = None,
         failure_ttl: float | datetime.timedelta | None = None,
         requires: Sequence[str] | None = None,
+        concurrency_key: str | None = None,
+        concurrency_limit: int | None = None,
+        slots: int | None = None,
         unique: bool | str | Sequence[str] | None = None,
         unique_mode: UniqueMode | None = None,
         unique_until: UniqueUntil | None = None,
@@ -76,8 +79,9 @@ class TaskDecorator:
 
         Durations are seconds or a timedelta. `isolation="process"`: a worker runs it in a process of its own,
         which is killed when it does not end in time or on request; after `soft_timeout` the function gets a
-        `TimedOut`. Raises `InvalidInput` for an option that cannot be, `ConfigurationError` for a name
-        that is taken, and for a function that no other process could import.
+        `TimedOut`. A `concurrency_key` may name arguments: "customer {customer}". Raises `InvalidInput` for
+        an option that cannot be, `ConfigurationError` for a name that is taken, and for a function that no
+        other process could import.
 
         >>> from howdah import Howdah
         >>> app = Howdah()

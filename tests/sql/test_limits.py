@@ -363,3 +363,16 @@ def test_why_names_the_limit_who_holds_it_and_when_it_opens(sql: Session, clock:
     assert why(late).startswith("It is running")
     assert key == "first"
     sound(sql)
+
+
+def test_a_decision_made_late_counts_what_has_started_by_its_own_clock(sql: Session, clock: Clock) -> None:
+    sql.rows("select jobs.set_queue('mail', i_rate => 2, i_per => '10 s')")
+    jobs = [publish(sql, queue="mail") for _ in range(6)]
+    assert taken(sql) == jobs[:2]
+    clock.advance(10.1)
+    assert taken(sql, 1) == jobs[2:3]
+    clock.advance(-0.2)  # whoever read the clock before the other, and decides after it
+
+    assert taken(sql) == []
+    clock.advance(0.2)
+    assert taken(sql) == jobs[3:4]

@@ -338,8 +338,10 @@ begin
     insert into howdah.start (limit_id, at, starts)
     select u.id, i_now, u.starts from unnest(i_limits.ids, i_limits.starts) u (id, starts)
      where u.id = any (v_rated) and u.starts > 0;
+    -- a minute longer than they count: a decision may be made at a moment read before that of the last one
     delete from howdah.start s using howdah.limits l
-     where s.limit_id = any (v_rated) and l.id = s.limit_id and s.at < i_now - make_interval(secs => l.per);
+     where s.limit_id = any (v_rated) and l.id = s.limit_id
+       and s.at < i_now - make_interval(secs => l.per) - interval '1 min';
     return array(
         select case when u.tokens > 0 then null
                     when l.rate is null or l.adopted_at is null then case when u.tokens is not null then i_now end
