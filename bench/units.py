@@ -20,6 +20,7 @@ DESCRIPTIONS: Final = {
     "W7": "drain 20,000",
     "W8": "publish and run at once",
     "W9": "drain of jobs with",
+    "W10": "drain under",
     "limit": "the least SQL, drain",
 }
 

@@ -35,7 +35,6 @@ class Workload:
         return (peer.runtime == "ours" or not self.ours) and (self.asked is None or self.asked in peer.asked)
 
 
-# W10, the cost of limits (concurrency, rate), has its place behind W9 when there are limits.
 WORKLOADS: tuple[Workload, ...] = (
     Workload(names=("W1",), run=publish.one_at_a_time),
     Workload(names=("W1c",), run=publish.together, asked="together"),
@@ -47,6 +46,7 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload(names=("W6",), run=snapshot.held, asked="snapshot"),
     Workload(names=("limit",), run=limit.least, ours=True),
     Workload(names=("W9",), run=features.features, rounds=3, ours=True),
+    Workload(names=("W10",), run=features.limits, rounds=3, ours=True),
     Workload(names=("W8",), run=mixed.together, rounds=1, asked="mixed"),
     Workload(names=("W7",), run=backlog.backlogs, rounds=1, asked="backlog"),
 )

@@ -1,4 +1,4 @@
-"""W9: what features cost Howdah, each beside a plain drain of as many jobs."""
+"""W9 and W10: what features and limits cost Howdah, each beside a plain drain of as many jobs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 
 # Share of the jobs: bodies are large, a transaction of the task's own takes a while.
 FEATURES = {"plain": 1.0, "results": 1.0, "bodies": 0.4, "priorities": 1.0, "queues": 1.0, "connection": 0.1}
+
+
+# The limits are so wide that nothing waits, but for the keys: a thousand, whose jobs run one after the other.
+LIMITS = ("plain", "limit elsewhere", "limit", "tenants", "keys")
+
+
+def limits(stand: Stand, sizes: Sizes) -> dict[str, float]:
+    """Drain jobs under limits."""
+    return {f"W10 {name}": _drain(stand, name, sizes.features) for name in LIMITS}
 
 
 def features(stand: Stand, sizes: Sizes) -> dict[str, float]:

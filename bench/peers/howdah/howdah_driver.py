@@ -8,7 +8,9 @@ from typing import Any
 from driver import Driver, main
 from driver import moment as write_moment
 
-from howdah import Context, Howdah, Retry
+from howdah import Context, Howdah, Retry, calls
+
+_KEYS = 1000
 
 app = Howdah(os.environ.get("BENCH_DSN"))
 
@@ -39,6 +41,11 @@ async def kilobyte() -> str:
 @app.task
 async def takes(body: str) -> None:
     """Take an argument and do nothing."""
+
+
+@app.task(concurrency_key="key {number}")
+async def numbered(number: int) -> None:
+    """Do nothing, one of each number after the other."""
 
 
 @app.task
@@ -95,6 +102,23 @@ class HowdahDriver(Driver):
                 await _in_turn([nothing.options(queue=f"queue{number}") for number in range(50)], [()], jobs)
             case "connection":
                 await _in_turn([writes], [()], jobs)
+            case _:
+                await self._publish_under_limits(name, jobs)
+
+    async def _publish_under_limits(self, name: str, jobs: int) -> None:
+        tasks: list[Any] = [nothing]
+        match name:
+            case "keys":
+                for _ in range(jobs // _KEYS):
+                    await numbered.publish_many([(number,) for number in range(_KEYS)])
+                return
+            case "limit elsewhere":
+                await app.execute(calls.set_queue("other", max_running=1))
+            case "limit":
+                await app.execute(calls.set_queue("default", max_running=1_000_000))
+            case "tenants":
+                tasks = [nothing.options(tenant=f"tenant{number}") for number in range(10)]
+        await _in_turn(tasks, [()], jobs)
 
 
 async def _in_turn(tasks: list[Any], arguments: list[tuple[Any, ...]], jobs: int) -> None:
