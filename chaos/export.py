@@ -22,7 +22,8 @@ _LIVES = "select worker, verb, pid, lease, extract(epoch from at)::float8 from c
 _BEATS = "select worker, extract(epoch from at)::float8 from chaos.beat order by at"
 _JOBS = """
     select a.id, a.key, a.task, a.body -> 'kwargs', a.state, a.attempt, a.max_retries, a.run_id, a.kind,
-           a.result, coalesce(j.depends_on, '{}'), coalesce(j.allow_failure, false)
+           a.result, coalesce(j.depends_on, '{}'), coalesce(j.allow_failure, false),
+           j.concurrency_key, coalesce(j.concurrency_limit, 1)
       from jobs."all" a join howdah.job j on j.id = a.id
 """
 _FAILURES = "select job_id, run_id, kind from howdah.failure"
@@ -82,7 +83,7 @@ class Export:
 
 
 def _job(number: int, key: str | None, task: str, kwargs: Any, *rest: Any) -> FinalJob:
-    state, attempt, max_retries, run, kind, result, parents, allow_failure = rest
+    state, attempt, max_retries, run, kind, result, parents, *more = rest
     token = kwargs["token"] if isinstance(kwargs, dict) else ""
     ended = (state, attempt, max_retries, run, kind, result)
-    return FinalJob(number, key, task, token, digest(kwargs), *ended, tuple(parents), allow_failure)
+    return FinalJob(number, key, task, token, digest(kwargs), *ended, tuple(parents), *more)

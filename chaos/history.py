@@ -49,7 +49,10 @@ class Beat(msgspec.Struct, frozen=True):
 
 
 class FinalJob(msgspec.Struct, frozen=True):
-    """A job as the database shows it at the end; `digest` is that of its arguments."""
+    """A job as the database shows it at the end; `digest` is that of its arguments.
+
+    `slot_key`: its concurrency key, which has so many `slots`.
+    """
 
     id: int
     key: str | None
@@ -64,6 +67,8 @@ class FinalJob(msgspec.Struct, frozen=True):
     result: Any = None
     parents: tuple[int, ...] = ()
     allow_failure: bool = False
+    slot_key: str | None = None
+    slots: int = 1
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 QUEUES = ("default", "mail", "bulk")
 PLAIN = "plain"
 TENANTS = ("one", "two", "three")
+# Jobs of one of these keys run one, two or three at a time.
+_SLOT_KEYS = 30
 # What the workers have, and some jobs require.
 LABEL = "chaos"
 # Tasks whose jobs legitimately wait when a run ends.
@@ -69,10 +71,7 @@ def draw_order(draw: random.Random) -> Order:
         options["priority"] = draw.randint(-2, 2)
     elif draw.random() < 0.1:
         options["at_front"] = True
-    if draw.random() < 0.3:
-        options["tenant"] = draw.choice(TENANTS)
-    if task not in UNKNOWN and draw.random() < 0.2:
-        options["requires"] = [LABEL]
+    options |= _shared(draw, task)
     if "delay" not in options and draw.random() < 0.15:
         options["delay"] = round(draw.uniform(0.05, 1.5), 2)
     mode = draw.choices(("plain", "sync", "many", "transaction", "rollback"), (10, 2, 3, 4, 1))[0]
@@ -82,6 +81,18 @@ def draw_order(draw: random.Random) -> Order:
     cancel = round(draw.uniform(0, 0.5), 2) if task not in WAITING and draw.random() < 0.06 else None
     twice = keyed and draw.random() < 0.2
     return Order(task, kwargs, options, mode, keyed, twice, cancel, expect)
+
+
+def _shared(draw: random.Random, task: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if draw.random() < 0.3:
+        options["tenant"] = draw.choice(TENANTS)
+    if task not in UNKNOWN and draw.random() < 0.2:
+        options["requires"] = [LABEL]
+    if task not in UNKNOWN and draw.random() < 0.2:
+        number = draw.randrange(_SLOT_KEYS)
+        options |= {"concurrency_key": f"slot {number}", "concurrency_limit": 1 + number % 3}
+    return options
 
 
 def with_parents(order: Order, draw: random.Random, recent: Sequence[int]) -> Order:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 ALLOWED = {
     None: {"scheduled", "ready", "blocked"},
     "scheduled": {"ready", "finished", "scheduled"},
-    "blocked": {"ready", "scheduled", "finished"},
+    "blocked": {"ready", "scheduled", "running", "finished"},
     "ready": {"running", "blocked", "finished", "ready"},
     "running": {"finished", "scheduled", "ready", "blocked"},
     "finished": set[str](),

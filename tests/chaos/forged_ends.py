@@ -90,5 +90,9 @@ def a_child_was_cancelled_for_nothing(history: History) -> History:
     return _final(history, story.DELAYED, state="cancelled", kind="parent", run=None)
 
 
+def more_ran_than_a_key_has_slots(history: History) -> History:
+    return _final(history, story.WRITES, slots=0)
+
+
 def a_child_waits_for_ever(history: History) -> History:
     return _final(history, story.DELAYED, state="blocked", run=None)

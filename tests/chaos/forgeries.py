@@ -21,6 +21,7 @@ from tests.chaos.forged_ends import (
     a_worker_never_ended,
     a_worker_took_long_to_end,
     an_idle_worker_slept_on,
+    more_ran_than_a_key_has_slots,
     moves,
     the_backlog_did_not_drain,
     the_backlog_drained_slowly,
@@ -373,6 +374,7 @@ FORGERIES: dict[str, list[Forge]] = {
         a_job_outlived_a_fourth_death_alone,
         a_retried_job_kept_its_attempts,
     ],
+    "S12": [more_ran_than_a_key_has_slots],
     "S14": [a_key_belongs_to_two_jobs, two_calls_created_one_key, an_answer_named_another_job],
     "S15": [a_child_ran_without_its_parent, a_child_was_cancelled_for_nothing, a_child_waits_for_ever],
     "S19": [

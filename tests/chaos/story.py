@@ -193,6 +193,8 @@ def _jobs() -> list[FinalJob]:
         key = "k4" if job == KEYED else None
         result = {"token": token, "run": run}
         final = FinalJob(job, key, task, token, f"d{job}", "succeeded", attempt, 3, run, result=result)
+        if job in (WRITES, KEYED):
+            final = replace(final, slot_key="slot 1")
         found.append(replace(final, parents=(KEYED,)) if job == DELAYED else final)
     found.append(FinalJob(CANCELLED, None, "quick", "t5", "d5", "cancelled", 0, 3, kind="revoked"))
     return found
