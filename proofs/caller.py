@@ -65,6 +65,7 @@ WEIGHTS: Final = {
     "left_over": 0.05,
     "list_queues": 0.05,
     "list_tasks": 0.3,
+    "list_limits": 0.3,
     "list_workers": 0.3,
 }
 # Public and not called here, each for a reason.
@@ -342,5 +343,6 @@ _SIMPLE: Final[dict[str, tuple[str, Callable[[Caller], tuple[Any, ...]]]]] = {
     "left_over": ("select * from jobs.left_over()", _none),
     "list_queues": ("select * from jobs.list_queues()", _none),
     "list_tasks": ("select * from jobs.list_tasks()", _none),
+    "list_limits": ("select * from jobs.list_limits()", _none),
     "list_workers": ("select * from jobs.list_workers()", _none),
 }

@@ -239,6 +239,7 @@ STRATEGIES: Final[dict[str, dict[str, Values]]] = {
     "version": {},
     "list_queues": {},
     "list_tasks": {},
+    "list_limits": {},
     "list_workers": {},
 }
 # Without these a call may wait for ever.

@@ -41,6 +41,43 @@ def publish(dsn: str, *arguments: str) -> str:
     return run("publish", *arguments, dsn=dsn).lines[0]
 
 
+# ── limits ──
+
+
+def test_limits_are_set_shown_kept_and_lifted(dsn: str) -> None:
+    answer = run("queue", "limit", "mail", "--max-running", "1", "--rate", "100/min", dsn=dsn)
+    assert answer.out == "mail: max_running 1, rate 100, per 60.0\n"
+    assert run("limit", "task", "shop.mail", "--rate", "5/10s", dsn=dsn).code == 0
+    assert run("limit", "key", "acme", "--max-running", "2", "--json", dsn=dsn).json == {
+        "key": "acme",
+        "max_running": 2,
+    }
+
+    shown = {(row["kind"], row["name"]): row for row in run("limit", "list", "--json", dsn=dsn).json}
+    assert shown["queue", "mail"]["max_running"] == 1
+    assert (shown["queue", "mail"]["rate"], shown["task", "shop.mail"]["rate"]) == (100, 5)
+    assert shown["key", "acme"]["max_running"] == 2
+    assert run("queue", "limit", "mail", "--max-running", "none", dsn=dsn).code == 0
+    shown = {(row["kind"], row["name"]): row for row in run("limit", "list", "--json", dsn=dsn).json}
+    assert (shown["queue", "mail"]["max_running"], shown["queue", "mail"]["rate"]) == (None, 100)
+
+
+def test_a_full_queue_refuses_in_one_line(dsn: str) -> None:
+    run("queue", "limit", "mail", "--max-waiting", "0", dsn=dsn)
+
+    answer = run("publish", "shop.mail", "--queue", "mail", dsn=dsn)
+    assert answer.code == 1
+    assert answer.err.startswith("Error: queue mail is full: 0 jobs wait (Try again in ")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--rate", "100"], ["--rate", "x/min"], ["--max-running", "-1"], ["--rate", "5/fortnight"], []],
+)
+def test_a_limit_that_cannot_be_is_wrong_usage(dsn: str, options: list[str]) -> None:
+    assert run("limit", "task", "shop.mail", *options, dsn=dsn).code == 2
+
+
 # ── queue ──
 
 

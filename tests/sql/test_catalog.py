@@ -33,6 +33,7 @@ WHOLE = [
     "list",
     "list_queues",
     "list_tasks",
+    "list_limits",
     "list_workers",
     "stats",
     "unfinished",

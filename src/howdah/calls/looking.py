@@ -26,6 +26,7 @@ __all__ = [
     "get",
     "left_over",
     "list_jobs",
+    "list_limits",
     "list_queues",
     "list_tasks",
     "list_workers",
@@ -91,6 +92,11 @@ def list_queues() -> Call[list[dict[str, Any]]]:
 def list_workers() -> Call[list[dict[str, Any]]]:
     """Look at the registered workers."""
     return Call("list_workers", {}, rows.plain_rows)
+
+
+def list_limits() -> Call[list[dict[str, Any]]]:
+    """Look at limits and at what they hold back."""
+    return Call("list_limits", {}, rows.plain_rows)
 
 
 def list_tasks() -> Call[list[dict[str, Any]]]:

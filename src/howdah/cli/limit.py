@@ -1,4 +1,4 @@
-"""`howdah limit task · key`, and what `howdah queue limit` shares with them."""
+"""`howdah limit list · task · key`, and what `howdah queue limit` shares with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from howdah.cli import options
 from howdah.cli.age import parse_age
 from howdah.cli.database import ask
-from howdah.cli.output import print_json
+from howdah.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from howdah.calls import Call
 
 NONE = -1
+_COLUMNS = ("kind", "name", "max_running", "rate", "per", "slots_taken", "waiting", "opens_at")
 _RATE = re.compile(r"(?P<rate>\d+)/(?P<per>.+)")
 _UNITS = {"s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "day": 86400.0}
 
@@ -90,6 +91,23 @@ def set_limit(
 )
 def limit_command() -> None:
     """Limit tasks and concurrency keys; queues: howdah queue limit."""
+
+
+@limit_command.command("list", epilog=options.example("howdah limit list --json"))
+@options.as_json
+@options.dsn
+def list_limits(dsn: str | None, as_json: bool) -> None:
+    """Show the limits that have been set, and the concurrency keys in use.
+
+    waiting: jobs that the limit holds back; those of a full queue stay ready.
+    """
+    from howdah import calls
+
+    limits = ask(dsn, calls.list_limits())
+    if as_json:
+        print_json(limits)
+    else:
+        print_table(_COLUMNS, ([limit[name] for name in _COLUMNS] for limit in limits))
 
 
 @limit_command.command(

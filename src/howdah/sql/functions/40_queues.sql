@@ -204,3 +204,18 @@ end;
 $$;
 
 comment on function jobs.list_tasks is 'Registered tasks with their options.';
+
+
+create or replace function jobs.list_limits()
+    returns setof jobs.limits
+    language plpgsql
+    stable
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query select l.* from jobs.limits l order by l.kind, l.name;
+end;
+$$;
+
+comment on function jobs.list_limits is 'Limits, and what they hold back.';

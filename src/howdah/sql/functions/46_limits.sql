@@ -378,7 +378,7 @@ create or replace function howdah.room_after(i_queue text, i_most integer)
     volatile
     set search_path = pg_catalog, pg_temp
 as $$
-    select round(least(greatest(extract(epoch from howdah.now() - min(j.created_at)) / i_most, 0.1), 60), 1)
+    select round(least(greatest(extract(epoch from howdah.now() - min(j.created_at)) / greatest(i_most, 1), 0.1), 60), 1)
       from (select head.id
               from howdah.lane l
              cross join lateral (

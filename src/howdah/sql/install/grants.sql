@@ -32,7 +32,7 @@ declare
         ['howdah_operator', 'jobs.relatives'],
         ['howdah_operator', 'jobs.why'], ['howdah_monitor', 'jobs.stats'], ['howdah_monitor', 'jobs.fsck'],
         ['howdah_monitor', 'jobs.unfinished'], ['howdah_monitor', 'jobs.version'],
-        ['howdah_monitor', 'jobs.list_queues'], ['howdah_monitor', 'jobs.list_workers'], ['howdah_monitor', 'jobs.list_tasks'],
+        ['howdah_monitor', 'jobs.list_queues'], ['howdah_monitor', 'jobs.list_workers'], ['howdah_monitor', 'jobs.list_tasks'], ['howdah_monitor', 'jobs.list_limits'],
         ['howdah_operator', 'jobs.logs'], ['howdah_operator', 'jobs.purge_queue'], ['howdah_operator', 'jobs.get'], ['howdah_operator', 'jobs.list'], ['howdah_operator', 'jobs.failures'],
         ['howdah_operator', 'jobs.wait'], ['howdah_operator', 'jobs.wait_for'], ['howdah_operator', 'jobs.cancel'],
         ['howdah_operator', 'jobs.retry'], ['howdah_operator', 'jobs.delete'], ['howdah_operator', 'jobs.pause_queue'],

@@ -6,7 +6,7 @@
 do $$
 declare
     -- they read whole tables, and share no statement with the others
-    v_whole    constant text[] := array['fsck', 'stats', 'list', 'list_queues', 'list_tasks', 'list_workers',
+    v_whole    constant text[] := array['fsck', 'stats', 'list', 'list_queues', 'list_tasks', 'list_workers', 'list_limits',
                                         'unfinished', 'left_over', 'version'];
     -- they read one row of `task` and those of `sleeper`: two settings do, and each costs 5 µs after an idle moment;
     -- what is not as plain goes on to publish_jobs, which has them all

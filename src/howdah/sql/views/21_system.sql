@@ -42,3 +42,15 @@ select w.id as worker_id, w.name, w.host, w.pid, w.queues, w.topic, cardinality(
   join howdah.beat b on b.worker_id = w.id;
 
 comment on view jobs.workers is 'Registered workers; one that has missed its lease is not alive and will be rescued.';
+
+
+create or replace view jobs.limits as
+select l.kind, l.name, l.max_running, l.rate, make_interval(secs => l.per) as per,
+       l.used - (select coalesce(sum(f.slots), 0) from howdah.freed f where f.limit_id = l.id) as slots_taken,
+       (select count(*) from howdah.blocked b where b.kind = 'limit' and b.limit_id = l.id) as waiting,
+       l.opens_at, l.by_hand
+  from howdah.limits l;
+
+comment on view jobs.limits is $$Limits of queues and tasks, and of the concurrency keys in use; by_hand: set, not said by jobs.
+
+waiting: jobs that the limit holds back; those of a full queue stay ready.$$;
