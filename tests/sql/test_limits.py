@@ -376,3 +376,40 @@ def test_a_decision_made_late_counts_what_has_started_by_its_own_clock(sql: Sess
     assert taken(sql) == []
     clock.advance(0.2)
     assert taken(sql) == jobs[3:4]
+
+
+def test_a_worker_is_told_when_a_rate_opens(sql: Session, clock: Clock) -> None:
+    sql.rows("select jobs.set_queue('mail', i_rate => 1, i_per => '10 s')")
+    worker = start_worker(sql, "shop.mail")
+    for _ in range(2):
+        publish(sql, queue="mail")
+    assert len(exchange(sql, worker, num=5)["jobs"]) == 1
+    clock.advance(3)
+
+    assert exchange(sql, worker, num=5)["next"] == pytest.approx(7, abs=0.1)
+
+
+def test_a_burst_waits_for_what_a_limit_holds_back(sql: Session) -> None:
+    jobs = [publish(sql, concurrency_key="k") for _ in range(3)]
+    assert taken(sql) == jobs[:1]
+    assert taken(sql) == []
+
+    assert sql.value("select jobs.unfinished()") == 3
+    assert sql.value("select jobs.unfinished(array['other'])") == 0
+    assert sql.rows("select * from jobs.left_over()") == []
+
+
+def test_what_has_to_wait_keeps_nobody_behind_it_from_starting(sql: Session) -> None:
+    sql.rows("select jobs.set_queue('mail', i_max_running => 3)")
+    sql.rows("select jobs.set_task('slow', i_max_running => 1)")
+    large = [publish(sql, queue="mail", slots=2) for _ in range(2)]
+    slow = [publish(sql, "slow") for _ in range(6)]
+    other = publish(sql, "shop.other")
+
+    assert taken(sql, 1) == large[:1]
+    assert taken(sql, 1) == slow[:1]
+    assert taken(sql, 1) == [other]
+    assert taken(sql, 1) == []
+    ack(sql, large[0])
+    assert taken(sql, 1) == large[1:]
+    sound(sql)

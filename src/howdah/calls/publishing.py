@@ -37,7 +37,7 @@ def publish_each(task: str, bodies: Document, **options: Any) -> Call[list[int]]
 def publish_all(task: str, bodies: Document, **options: Any) -> Call[list[int]]:
     """Publish one job for each body, all or none, with options that `publish_each` does not have.
 
-    >>> publish_all("a", Document("[1,2]"), depends_on=["7"]).arguments["i_jobs"]
+    >>> publish_all("a", json.Document("[1,2]"), depends_on=["7"]).arguments["i_jobs"]
     '[{"task":"a","depends_on":["7"],"body":1},{"task":"a","depends_on":["7"],"body":2}]'
     """
     same = {"task": task, **_documents(options)}

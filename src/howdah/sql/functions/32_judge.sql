@@ -39,14 +39,51 @@ begin
     loop
         v_held := howdah.look_into_limit(v_held, v_limit, i_now);
     end loop;
-    v_held.backlog := array(
-        select (select true from howdah.blocked b where b.kind = 'limit' and b.limit_id = u.id limit 1) is not null
-          from unnest(v_held.ids) with ordinality u (id, n) order by u.n);
-    return v_held;
+    return howdah.with_backlogs(v_held, i_contenders);
 end;
 $$;
 
 comment on function howdah.hold_limits is 'Lock limits and tell how much room they have.';
+
+
+-- howdah.with_backlogs: for each limit, whether a job of it waits that a ready one must not pass: in blocked, or, of a key, in
+-- ready, where another claim may be looking at it; and whether the first one in blocked is another claim's.
+--
+-- SKIP LOCKED passes over what another claim has locked and not decided upon yet; only after the limit's lock can be told what
+-- is really the first. One statement: between two a job could move from one place to the other.
+create or replace function howdah.with_backlogs(i_held howdah.limit_state, i_contenders howdah.contender[])
+    returns howdah.limit_state
+    language plpgsql
+    set enable_bitmapscan = off     -- it would collect all jobs of a limit to find the first
+as $$
+begin
+    with contender as materialized (
+        select c.place, c.id, case c.place when 'ready' then c.key_limit else c.waits_for end as limit_id, c.n
+          from unnest(i_contenders) with ordinality c (
+                   place, at_row, id, pos, attempt, task, queue, lane, priority, key_limit, task_limit, queue_limit, waits_for,
+                   fits, slots, at_most, n)
+    ), mine as materialized (
+        select distinct on (c.place, c.limit_id) c.place, c.limit_id, c.id
+          from contender c where c.limit_id is not null order by c.place, c.limit_id, c.n
+    ), first as materialized (
+        select u.id, u.n,
+               (select b.id from howdah.blocked b where b.kind = 'limit' and b.limit_id = u.id
+                 order by b.limit_id, b.priority desc, b.pos limit 1) as blocked,
+               (select r.id from howdah.ready r where r.key_limit = u.id
+                 order by r.key_limit, r.priority desc, r.pos limit 1) as ready
+          from unnest(i_held.ids) with ordinality u (id, n)
+    )
+    select array_agg(f.blocked is not null or coalesce(f.ready <> r.id, false) order by f.n),
+           array_agg(coalesce(f.blocked <> b.id, false) order by f.n)
+      into i_held.backlog, i_held.elsewhere
+      from first f
+      left join mine r on r.place = 'ready' and r.limit_id = f.id
+      left join mine b on b.place = 'blocked' and b.limit_id = f.id;
+    return i_held;
+end;
+$$;
+
+comment on function howdah.with_backlogs is 'Limits for which something waits already.';
 
 
 -- howdah.bear_keys: rows for keys that have none. Locks: births, SKIP LOCKED.
@@ -169,7 +206,8 @@ declare
     v_verdict  bigint;
 begin
     foreach v_c in array i_contenders loop
-        v_verdict := case when v_c.fits then 0 else -1 end;
+        v_verdict := case when v_c.fits and not coalesce(i_limits.elsewhere[array_position(v_ids, v_c.waits_for)], false)
+                          then 0 else -1 end;
         if v_verdict = 0 then
             foreach v_limit in array array[v_c.key_limit, v_c.task_limit, v_c.queue_limit] loop
                 continue when v_limit is null;

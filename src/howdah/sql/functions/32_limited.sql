@@ -130,6 +130,23 @@ $$;
 comment on function howdah.some_limit_opened is 'Whether a limit may have got room.';
 
 
+-- howdah.first_opening: when the next rate lets something start; null: none does. One that has opened already was looked at.
+create or replace function howdah.first_opening(i_now timestamptz)
+    returns timestamptz
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if pg_sequence_last_value('howdah.controls'::regclass) > 0 then
+        return (select l.opens_at from howdah.limits l where l.opens_at > i_now order by l.opens_at limit 1);
+    end if;
+    return null;
+end;
+$$;
+
+comment on function howdah.first_opening is 'When the next rate lets something start.';
+
+
 -- howdah.contenders_blocked: jobs that wait for limits that may have room again; the first ones of each limit, if this worker
 -- may run the very first. Locked, SKIP LOCKED.
 create or replace function howdah.contenders_blocked(
@@ -171,7 +188,14 @@ begin
            case when t.task = any (i_limited_tasks) then howdah.limit_id('task', t.task) end,
            case when t.queue = any (i_rooms.queues) then howdah.limit_id('queue', t.queue) end,
            t.limit_id,
-           howdah.may_start(t.queue, t.lane, t.task, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_rooms),
+           howdah.may_start(t.queue, t.lane, t.task, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_rooms)
+           -- an earlier job of its key is ready still: another claim that has it will have it wait in front of this one
+           and not coalesce((
+               select (r.priority > t.priority or r.priority = t.priority and r.pos < t.pos)
+                      and howdah.may_start(howdah.queue_of(r.queue), r.queue, r.task, i_queues, i_topic, i_tasks, i_patterns,
+                                           i_labels, i_rooms)
+                 from howdah.ready r where r.key_limit = howdah.limit_id('key', j.concurrency_key)
+                order by r.key_limit, r.priority desc, r.pos limit 1), false),
            coalesce(j.slots, 1), j.concurrency_limit
       from taken t join howdah.job j on j.id = t.id
      order by t.priority desc, t.pos;

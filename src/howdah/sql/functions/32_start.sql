@@ -63,17 +63,24 @@ begin
     perform howdah.live();      -- before the first number is drawn
     v_rooms := howdah.queue_rooms(i_queues, i_num, i_now);
     v_tasks := howdah.limited_tasks();
-    v_candidates := array(
-        select c from howdah.candidates(
-            i_num, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_discover, i_now, v_rooms, i_shares) c);
-    if v_rooms.queues is null and v_tasks is null and not howdah.some_limit_opened(i_now)
-       and not exists (select from unnest(v_candidates) c where c.key_limit is not null) then
-        return query select s.* from howdah.start(array(select c.row from unnest(v_candidates) c), i_worker_id, i_now) s;
-    else
+    for v_try in 1..20 loop
+        v_candidates := array(
+            select c from howdah.candidates(
+                i_num, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_discover, i_now, v_rooms, i_shares) c);
+        if v_rooms.queues is null and v_tasks is null and not howdah.some_limit_opened(i_now)
+           and not exists (select from unnest(v_candidates) c where c.key_limit is not null) then
+            return query select s.* from howdah.start(array(select c.row from unnest(v_candidates) c), i_worker_id, i_now) s;
+            return;
+        end if;
         return query select s.* from howdah.start_limited(
             howdah.contenders(v_candidates, i_num, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_rooms, v_tasks, i_now),
             i_worker_id, i_now) s;
-    end if;
+        exit when found or v_candidates = '{}';
+        -- All of them wait now, or their queues have less room than they need: what lies behind them comes next.
+        v_rooms.rooms := array(
+            select case when r.queue in (select c.queue from unnest(v_candidates) c) then 0 else r.room end
+              from unnest(v_rooms.queues, v_rooms.rooms) with ordinality r (queue, room, n) order by r.n);
+    end loop;
 end;
 $$;
 

@@ -307,7 +307,7 @@ begin
         perform howdah.stay_up(i_worker_id, v_worker.kind, v_sleeper.state, v_now);
     end if;
     return howdah.exchange_answer(v_runs.list, v_accepted.lost, v_accepted.later, v_rest.settled, v_alone, v_nap,
-        case when v_runs.count = 0 then extract(epoch from howdah.first_due(v_now) - v_now)::double precision end);
+        case when v_runs.count = 0 then extract(epoch from least(howdah.first_due(v_now), howdah.first_opening(v_now)) - v_now)::double precision end);
 end;
 $$;
 

@@ -130,6 +130,11 @@ begin
              where (i_queues is null or coalesce(j.queue, t.queue, 'default') = any (i_queues))
                and (v_topic is null or j.task like v_topic))
          + (select count(*) from howdah.ended)      -- children may become ready
+         + (select count(*) from howdah.blocked b   -- a limit will have room
+             where b.kind = 'limit' and (i_queues is null or b.queue = any (i_queues))
+               and (v_topic is null or b.task like v_topic)
+               and (howdah.labels_of(b.lane) is null or howdah.labels_of(b.lane) <@ coalesce(i_labels, '{}'))
+               and not exists (select from howdah.queue q where q.queue = b.queue and q.paused_at is not null))
          + (select count(*) from howdah.suspect s   -- they wait for others to end
               join howdah.blocked b on b.id = s.id and b.kind = 'alone'
               join howdah.job j on j.id = b.id
@@ -162,7 +167,7 @@ begin
           from (select s.id, 'due later' as reason from howdah.scheduled s
                 union all
                 select b.id, case b.kind when 'task' then 'task unknown' when 'parent' then 'waits for other jobs' else 'arguments do not fit' end
-                  from howdah.blocked b where b.kind <> 'alone'
+                  from howdah.blocked b where b.kind not in ('alone', 'limit')
                 union all
                 select r.id, 'queue paused'
                   from howdah.ready r join howdah.queue q on q.queue = howdah.queue_of(r.queue) and q.paused_at is not null

@@ -15,7 +15,7 @@ declare
 begin
     select l.* into v_limit from howdah.limits l where l.id = i_limit_id;
     if not found then
-        return 'a limit that has just been lifted';
+        return 'a limit that somebody decides about at this moment';
     end if;
     v_most := case when v_limit.kind = 'key' and not v_limit.by_hand then coalesce(i_at_most, 1) else v_limit.max_running end;
     if v_limit.opens_at > i_now then

@@ -154,6 +154,8 @@ create table howdah.ready (
 );
 -- A direct publish is found by (queue, priority, pos = id); only what came back needs this index.
 create index ready_moved on howdah.ready (id) where pos <> id;
+-- Which job of a concurrency key is the next.
+create index ready_key on howdah.ready (key_limit, priority desc, pos) where key_limit is not null;
 
 create table howdah.running (
     id         bigint primary key,
@@ -397,6 +399,10 @@ create index sleeper_state on howdah.sleeper (state, kind, worker_id);
 alter table howdah.ready     set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
 alter table howdah.running   set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
 alter table howdah.scheduled set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
+alter table howdah.blocked   set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
+alter table howdah.freed     set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+alter table howdah.limits    set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+alter table howdah.start     set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 alter table howdah.edge      set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
 alter table howdah.ended     set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
 
@@ -535,7 +541,8 @@ create type howdah.limit_state as (
     by_hand     boolean[],
     tokens      integer[],      -- starts that the rate has left; null: no rate
     opens_at    timestamptz[],
-    backlog     boolean[],      -- something waits for it in blocked
+    backlog     boolean[],      -- something waits for it that a ready job must not pass
+    elsewhere   boolean[],      -- another claim holds the first that waits for it in blocked
     full_up     boolean[],      -- a job found no room
     starts      integer[],
     verdicts    bigint[]        -- one for each job
