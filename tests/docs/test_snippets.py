@@ -4,7 +4,6 @@
 |---|---|
 | whose first line is a comment with a file's name | written to that file, which a later block must use |
 | `python` | run in the page's Python session; may await; `print(…)  # shown` is compared |
-| `python needs=at_front,…` | the same, once a publish has these options |
 | `sql` | run by psql, up to its first error |
 | `console` | each `$ ` command is run by bash; lines below it are compared with its output |
 | `console terminal`, or a command that ends in `&` | goes on until the page ends, or until the `^C` shown |
@@ -17,7 +16,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +23,6 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from howdah.models import TaskOptions
 from tests.docs.blocks import Block, blocks_of, name_of, pages
 from tests.docs.checks import CHECKS
 from tests.docs.session import Session, environment, mentions
@@ -82,8 +79,6 @@ def shown_after(blocks: list[Block], place: int) -> list[str] | None:
 def perform(session: Session, blocks: list[Block], place: int, dsn: str) -> None:
     """Do with one block what its language says."""
     block = blocks[place]
-    if not all(has_options(word.removeprefix("needs=")) for word in block.words if word.startswith("needs=")):
-        return
     if block.language in CHECKS:
         CHECKS[block.language](block, session.folder, dsn)
     if block.title is not None:
@@ -98,11 +93,6 @@ def perform(session: Session, blocks: list[Block], place: int, dsn: str) -> None
             session.console(block)
         case "sh":
             session.script(block)
-
-
-def has_options(names: str) -> bool:
-    """Whether a publish has these options."""
-    return set(names.split(",")) <= {field.name for field in dataclasses.fields(TaskOptions)}
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
