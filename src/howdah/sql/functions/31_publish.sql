@@ -266,15 +266,28 @@ create or replace function jobs.publish(
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_job       howdah.publication := row(
+    v_job       howdah.publication;
+    v_published jobs.published;
+begin
+    if num_nonnulls(
+           i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, i_key, i_delay, i_ttl, i_result_ttl, i_failure_ttl,
+           i_backoff, i_headers, i_meta, i_concurrency_key, i_concurrency_limit, i_slots, i_at_front, i_tenant, i_requires,
+           i_depends_on, i_allow_failure, i_unique_key, i_unique, i_unique_mode, i_unique_until, i_unique_for) = 0 then
+        v_published.id := howdah.publish_plain(i_task, i_body);
+        if v_published.id is not null then
+            v_published.job_id := v_published.id;
+            v_published.state := 'ready';
+            v_published.created := true;
+            return v_published;
+        end if;
+    end if;
+    v_job := row(
         i_task, i_body, i_scheduled_at, i_timeout, i_priority, i_max_retries, i_queue, i_key, i_delay, i_ttl,
         i_result_ttl, i_failure_ttl, i_backoff, i_headers, i_meta, i_concurrency_key, i_concurrency_limit, i_slots,
         i_at_front, i_tenant, i_requires, i_depends_on, i_allow_failure, null);
-    v_unique constant boolean := num_nonnulls(i_unique_key, i_unique, i_unique_mode, i_unique_until, i_unique_for) > 0;
-    v_published jobs.published;
-begin
-    if i_key is not null or i_concurrency_key is not null or i_slots is not null or i_depends_on is not null or v_unique then
-        if v_unique then
+    if i_key is not null or i_concurrency_key is not null or i_slots is not null or i_depends_on is not null
+       or num_nonnulls(i_unique_key, i_unique, i_unique_mode, i_unique_until, i_unique_for) > 0 then
+        if num_nonnulls(i_unique_key, i_unique, i_unique_mode, i_unique_until, i_unique_for) > 0 then
             v_job.uniqueness := to_jsonb(row(
                 i_unique_key, i_unique, i_unique_mode, i_unique_until, i_unique_for, null)::howdah.uniqueness);
         end if;
