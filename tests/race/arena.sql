@@ -58,6 +58,7 @@ begin
         i_tenant => case when i_state = 'ready_tenant' then 'one' end, i_requires => case when i_state = 'ready_tenant' then array['gpu'] end,
         i_delay => case when i_state in ('scheduled', 'due') then 3600 end,
         i_ttl => case when i_state = 'outlived' then 3600 end, i_unique_key => 'u',
+        i_concurrency_key => case when i_state = 'slotted' then 's' end,
         i_depends_on => case when i_state in ('waiting', 'told') then '{p}'::text[] end)).id;
     insert into howdah.lane (queue, priority, moved_at) values ('q', 0, v_now);
     case i_state
@@ -65,6 +66,10 @@ begin
         when 'told' then
             perform jobs.cancel('p');
         when 'running_plain' then
+            perform jobs.consume(1);
+        when 'slotted' then                     -- it has the only slot of its key, for which another job waits
+            perform jobs.consume(1);
+            perform jobs.publish('demo.task', i_key => 'm', i_queue => 'q', i_concurrency_key => 's');
             perform jobs.consume(1);
         when 'running_worker' then
             perform jobs.exchange(v_worker, null, 1);

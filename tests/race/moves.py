@@ -23,6 +23,10 @@ MOVES: Final = MappingProxyType(
             "select jobs.publish('demo.task', i_queue => 'q', i_tenant => 'one', i_at_front => true)"
         ),
         "publish for labels": "select jobs.publish('demo.task', i_queue => 'q', i_requires => array['gpu'])",
+        "publish for a slot": (
+            "select jobs.publish('demo.task', i_key => 'n', i_queue => 'q', i_concurrency_key => 's')"
+        ),
+        "set a limit": "select jobs.set_key('s', i_max_running => 2)",
         "publish child": "select jobs.publish('demo.task', i_key => 'c', i_depends_on => '{k}')",
         "consume": "select id from jobs.consume(10)",
         "consume with labels": "select id from jobs.consume(10, array['q', 'r'], array['gpu'])",
@@ -67,6 +71,7 @@ STATES: Final = (
     "asked",
     "waiting",
     "told",
+    "slotted",
 )
 
 _EXCHANGES: Final = frozenset({"exchange claims", "exchange hands in", "exchange hands back"})

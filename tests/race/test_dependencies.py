@@ -169,9 +169,11 @@ def ground() -> bytes:
 
 _EXPIRE: Final = b"""
 create function race.expire_now() returns bigint language plpgsql as $$
+declare
+    v_over constant timestamptz := clock_timestamp() - interval '1 s';
 begin
-    update howdah.job set expires_at = clock_timestamp() - interval '1 s';
-    update howdah.expiry set expires_at = clock_timestamp() - interval '1 s';
+    update howdah.job set expires_at = v_over;
+    update howdah.expiry set expires_at = v_over;
     return howdah.expire(clock_timestamp(), 10);
 end;
 $$;

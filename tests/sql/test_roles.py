@@ -216,7 +216,7 @@ def test_a_monitor_changes_nothing(sql: Session, login: Callable[..., Session]) 
     reached = allowed(login("monitor"), {name: q for name, q in everything(sql).items() if "(" in name})
 
     assert reached == {"jobs.stats", "jobs.fsck", "jobs.unfinished", "jobs.left_over", "jobs.version"} | {
-        f"jobs.list_{what}" for what in ("queues", "tasks", "workers")
+        f"jobs.list_{what}" for what in ("queues", "tasks", "workers", "limits")
     }
 
 
