@@ -41,13 +41,6 @@ class Mutant:
 MUTANTS = [
     # unique keys
     Mutant(
-        "a key is held by whoever took it, for ever",
-        "31_unique",
-        "    v_state constant howdah.state := howdah.state_of(i_key.job_id);\nbegin\n",
-        "    v_state constant howdah.state := howdah.state_of(i_key.job_id);\nbegin\n    return true;\n",
-        quick=True,
-    ),
-    Mutant(
         "a job that waits for a retry holds its key until it starts again",
         "31_unique",
         "and howdah.attempts_made(i_key.job_id) = 0 end",
@@ -57,23 +50,11 @@ MUTANTS = [
         "a key's time ends with its job", "31_unique", "coalesce(i_key.expires_at > i_now, false)", "false"
     ),
     Mutant(
-        "a job that was replaced keeps the time to live that it had",
-        "31_unique_holder",
-        "g.scheduled_at, g.expires_at,",
-        "g.scheduled_at, j.expires_at,",
-    ),
-    Mutant(
         "a job replaced in another lane stays where it was",
         "31_unique_holder",
         "v_new.tenant, v_new.requires, v_new.concurrency_key) then",
         "v_new.tenant, v_new.requires, v_new.concurrency_key) or true then",
         quick=True,
-    ),
-    Mutant(
-        "a retried job leaves its key to who asks first",
-        "36_control",
-        "perform howdah.take_key_again(v_id);",
-        "",
     ),
     Mutant(
         "a deleted job leaves its key's time behind", "36_control", "perform howdah.free_key_of(v_id);", ""
@@ -520,11 +501,5 @@ MUTANTS = [
         "39_settle",
         "where e.parent = n.parent and e.child <= n.upto",
         "where e.parent = n.parent",
-    ),
-    Mutant(
-        "a parent that was pruned has not succeeded",
-        "45_prune",
-        "perform howdah.note_pruned(v_ids, v_states, howdah.now());",
-        "null;",
     ),
 ]

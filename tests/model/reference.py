@@ -42,6 +42,7 @@ class Reference:
         self.workers: dict[int, Worker] = {}
         self.paused: set[str] = set()
         self.lanes: set[tuple[str, int]] = set()
+        self.strays_sought = False
         self.lost: dict[int, tuple[int, int, datetime]] = {}  # run: (job, worker, when)
         self.suspects: set[int] = set()
         self.keys = Keys(self)
@@ -473,6 +474,14 @@ class Reference:
                 job.state, job.kind = "blocked", "task"
         self.lanes |= {job.lane for job in self.in_state("ready")}
 
+    def _drop_lanes(self) -> None:
+        """Forget lanes of tenants that hold nothing: once a minute of real time, so once in a history."""
+        if self.strays_sought:
+            return
+        self.strays_sought = True
+        ready = {job.lane for job in self.in_state("ready")}
+        self.lanes = {lane for lane in self.lanes if "/" not in lane[0] or lane in ready}
+
     def prune(self, older_than: timedelta | None) -> int:
         old = [job for job in self.in_state(*FINISHED) if self._pruned_at(job, older_than) <= self.now]
         for job in old:
@@ -493,6 +502,7 @@ class Reference:
         self.park()
         self.admit()
         dependencies.settle(self, mark=True)
+        self._drop_lanes()
         self.prune(None)
         self.acquit()
         self.lost = {run: lost for run, lost in self.lost.items() if lost[2] >= self.now - timedelta(hours=1)}
