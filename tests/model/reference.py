@@ -146,11 +146,11 @@ class Reference:
         if not self.stopped(job):
             self.make_ready(job, job.attempt - 1)
 
-    # publishers
-
     def alive(self) -> list[Worker]:
         """Return the workers whose leases have not ended."""
         return [w for w in self.workers.values() if w.beat + timedelta(seconds=w.lease) >= self.now]
+
+    # publishers
 
     def publish(self, given: Sequence[Mapping[str, Any]], ids: Sequence[int]) -> list[tuple[int, str, bool]]:
         """Publish; `ids` are the numbers that the engine gave. Answers (id, state, created)."""
