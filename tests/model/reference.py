@@ -162,6 +162,10 @@ class Reference:
         if not self.stopped(job):
             self.make_ready(job, job.attempt - 1)
 
+    def alive(self) -> list[Worker]:
+        """Return the workers whose leases have not ended."""
+        return [w for w in self.workers.values() if w.beat + timedelta(seconds=w.lease) >= self.now]
+
     # publishers
 
     def alive(self) -> list[Worker]:

@@ -100,6 +100,11 @@ def workers_of_other_topics(sql: Session, _: Clock) -> str:
     return publish(sql, "shop.mail", queue="mail")
 
 
+def unknown_and_not_parked_yet(sql: Session, _: Clock) -> str:
+    start_worker(sql, "another")
+    return publish(sql, "shop.unheard_of")
+
+
 def others_before_it(sql: Session, _: Clock) -> str:
     start_worker(sql, "shop.mail")
     publish(sql, "shop.mail", queue="mail")
@@ -146,6 +151,7 @@ REASONS: list[tuple[Callable[[Session, Clock], str], list[str]]] = [
     (only_dead_workers, ["mail", "no worker"]),
     (workers_of_other_queues, ["mail", "shop.mail", "1", "none"]),
     (workers_of_other_topics, ["mail", "shop.mail", "none"]),
+    (unknown_and_not_parked_yet, ["No live worker knows task shop.unheard_of", "waits until one starts"]),
     (others_before_it, ["mail", "1 job", "1 worker"]),
     (succeeded, ["succeeded"]),
     (failed, ["failed", "error", "ValueError: no such user"]),

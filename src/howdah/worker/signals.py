@@ -66,7 +66,7 @@ class Signals:
         # An import's weak references call back at any moment. What is raised there is printed and lost; the
         # signal is not lost: it has been noted, and ends the worker where it begins.
         def hook(unraisable: sys.UnraisableHookArgs) -> None:
-            if unraisable.exc_value is not self._raised or self._raised is None:
+            if self._raised is None or unraisable.exc_value is not self._raised:
                 before(unraisable)
 
         sys.unraisablehook = hook
