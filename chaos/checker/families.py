@@ -34,7 +34,7 @@ def _problem(book: Book, job: FinalJob) -> str | None:
     failed = {number: state for number, state in ends.items() if state != "succeeded"}
     if job.run is not None and failed and not job.allow_failure:
         return f"it ran although its parents are {failed}"
-    if job.kind == "parent" and (job.allow_failure or not failed):
+    if job.state == "cancelled" and job.kind == "parent" and (job.allow_failure or not failed):
         return f"it was cancelled although its parents are {ends}"
     if job.state not in TERMINAL and set(ends.values()) <= set(TERMINAL):
         return f"it is {job.state} although its parents are {ends}"

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from tests.model.forms import claimed_by_consume, claimed_by_exchange, function_of, moments, sent_form
 from tests.model.picture import ranked, rows_of, status
 from tests.model.reference import Reference
-from tests.model.vocabulary import FINISHED, Job, Outcome, Refused, Worker
+from tests.model.vocabulary import FINISHED, Job, Outcome, Refused, Worker, queue_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,8 +78,10 @@ class Agreement:
         given = [{**options, "body": body} for body in bodies]
 
         def predict(rows: Rows) -> None:
+            self.model.check([options])
             numbers = rows[0]["publish_each"] if rows else []
             assert numbers == sorted(numbers), "jobs are numbered in the order given"
+            self.model.check([moments(options)])
             self.model.publish([moments(each) for each in given], numbers)
             self.numbers += numbers
 
@@ -87,13 +89,22 @@ class Agreement:
 
     # claims
 
-    def consume(self, count: int, queues: list[str] | None, topic: str | None, form: str) -> list[Handle]:
+    def consume(
+        self,
+        count: int,
+        queues: list[str] | None,
+        topic: str | None,
+        form: str,
+        labels: list[str] | None = None,
+    ) -> list[Handle]:
         given: dict[str, Any] = {"num": count}
         given |= {} if queues is None else {"queues": queues}
+        given |= {} if labels is None else {"labels": labels}
         given |= {"topic": topic} if form == "consume_topic" or topic is not None else {}
 
         def predict(rows: Rows) -> list[Handle]:
-            claimed = self.model.consume(count, queues, topic)
+            told = [row["id"] for row in rows]
+            claimed = self.model.consume(count, queues, topic, labels or [], told)
             return self._started(claimed, [claimed_by_consume(row) for row in rows])
 
         return self.ask(form, predict, **given) or []
@@ -102,7 +113,8 @@ class Agreement:
         self, worker: int, outcomes: list[tuple[int, int, Outcome]], count: int, sleep: bool
     ) -> list[Handle]:
         def predict(rows: Rows) -> list[Handle]:
-            lost, claimed = self.model.exchange(worker, outcomes, count, sleep)
+            told = [row[0] for row in rows[0]["exchange"]["jobs"]] if rows else []
+            lost, claimed = self.model.exchange(worker, outcomes, count, sleep, told)
             answer = rows[0]["exchange"]
             assert set(answer["lost"]) == lost, f"lost {answer['lost']}, model {lost}"
             assert answer["later"] == []
@@ -135,7 +147,8 @@ class Agreement:
                 job.id,
                 job.attempt,
                 job.task,
-                *job.lane,
+                queue_of(job.lane[0]),
+                job.lane[1],
                 self.model.option(job, "timeout"),
                 self.model.option(job, "max_retries"),
                 job.options.get("body"),
@@ -205,6 +218,9 @@ class Agreement:
 
         self.ask("pause_queue" if paused else "resume_queue", predict, queue=queue)
 
+    def set_ageing(self, queue: str, seconds: int) -> None:
+        self.ask("set_queue", lambda _: self.model.set_ageing(queue, seconds), queue=queue, ageing=seconds)
+
     # workers
 
     def start_worker(
@@ -214,11 +230,13 @@ class Agreement:
         queues: list[str] | None,
         topic: str | None,
         lease: int,
+        labels: list[str] | None = None,
     ) -> int:
         def predict(rows: Rows) -> int:
             number = int(rows[0]["worker_started"])
             assert number not in [*self.model.workers, *self.gone], "a worker's number is new at each start"
-            worker = Worker(queues, topic, list(options), packages, lease, self.model.now)
+            has = frozenset(labels or ())
+            worker = Worker(queues, topic, list(options), packages, lease, self.model.now, has)
             self.model.worker_started(number, worker, options)
             return number
 
@@ -234,6 +252,7 @@ class Agreement:
             topic=topic,
             allow=packages,
             lease=lease,
+            labels=labels,
         )
         assert started is not None
         return started
@@ -295,7 +314,7 @@ class Agreement:
         for job in unfinished:
             awaited = self._awaited(job)
             unknown = f"No live worker knows task {job.task}."
-            if job.state == "ready" and (reasons[job.id] or "").startswith(unknown):  # the next tick parks it
+            if reasons[job.id].startswith(unknown) and job.state == "ready":  # the next tick parks it
                 awaited = unknown
                 assert not any(worker.knows(job.task) for worker in self.model.alive())
             assert awaited in (reasons[job.id] or ""), (
@@ -309,11 +328,14 @@ class Agreement:
             case "scheduled":
                 assert job.run_at is not None
                 return f"{job.run_at.replace(microsecond=0):%Y-%m-%d %H:%M:%S+00}"
+            case "blocked" if job.kind == "parent":
+                first = self.model.jobs.get(min(job.edges))
+                return str((first and first.options.get("key")) or min(job.edges))
             case "blocked":
                 return job.task
-            case _ if job.lane[0] in self.model.paused:
-                return f"Queue {job.lane[0]} is paused"
-        return f"queue {job.lane[0]} "
+            case _ if queue_of(job.lane[0]) in self.model.paused:
+                return f"Queue {queue_of(job.lane[0])} is paused"
+        return f"queue {queue_of(job.lane[0])} "
 
     def check_views(self) -> None:
         """Check the public views: which jobs each shows, and the status words."""

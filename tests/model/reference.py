@@ -168,10 +168,6 @@ class Reference:
 
     # publishers
 
-    def alive(self) -> list[Worker]:
-        """Return the workers whose leases have not ended."""
-        return [w for w in self.workers.values() if w.beat + timedelta(seconds=w.lease) >= self.now]
-
     def check(self, given: Iterable[Mapping[str, Any]]) -> None:
         """Refuse options that exclude each other, and jobs whose time to live is over before they are due."""
         for options in given:

@@ -219,6 +219,22 @@ def test_a_run_that_is_handed_back_gives_its_slot_to_the_next(sql: Session) -> N
     sound(sql)
 
 
+def test_a_job_that_waits_for_an_earlier_one_of_its_key_takes_no_place_of_a_claim(sql: Session) -> None:
+    """The earlier one is ready in a queue that comes later: claims of one job would else see neither."""
+    query = "select job_id from jobs.consume(1, i_queues => %s)"
+    first = publish(sql, concurrency_key="k")
+    assert taken(sql) == [first]
+    earlier = publish(sql, concurrency_key="k", queue="bulk")
+    later = publish(sql, concurrency_key="k")
+    assert sql.rows(query, ["default"]) == []  # it has been moved aside now
+    ack(sql, first)
+
+    for job in (earlier, later):
+        assert sql.value(query, ["default", "bulk"]) == job
+        ack(sql, job)
+    sound(sql)
+
+
 def test_a_run_past_its_timeout_gives_its_slot_back(sql: Session, clock: Clock) -> None:
     first, second = (publish(sql, concurrency_key="k", timeout=10, max_retries=0) for _ in range(2))
     assert taken(sql) == [first]
@@ -412,4 +428,21 @@ def test_what_has_to_wait_keeps_nobody_behind_it_from_starting(sql: Session) -> 
     assert taken(sql, 1) == []
     ack(sql, large[0])
     assert taken(sql, 1) == large[1:]
+    sound(sql)
+
+
+@pytest.mark.parametrize("limit", [None, 100])
+def test_one_claim_looks_past_thousands_that_have_to_wait(sql: Session, limit: int | None) -> None:
+    if limit is not None:
+        sql.rows("select jobs.set_queue('mail', i_max_running => %s)", limit)
+    first = publish(sql, queue="mail", concurrency_key="customer 7")
+    for _ in range(3):
+        sql.rows(
+            "select jobs.publish('shop.mail', i_queue => 'mail', i_concurrency_key => 'customer 7') "
+            "from generate_series(1, 1000)"
+        )
+    other = publish(sql, queue="mail", concurrency_key="customer 8")
+
+    assert taken(sql, 1) == [first]
+    assert taken(sql, 1) == [other]
     sound(sql)

@@ -100,16 +100,17 @@ begin
               from (select u as c, row_number() over () as n from unnest(v_ready) u) r
         ), level as materialized (
             select r.level, min(r.n) as first from ready r group by r.level
+        ), merged as (
+            select x.c, x.n, x.pos, count(*) filter (where (x.c).fits) over (order by x.n, x.pos) as fitting
+              from (select r.c, r.n::numeric as n, 0::bigint as pos from ready r
+                    union all
+                    select b, coalesce((select min(l.first) from level l
+                                         where l.level >= array[coalesce(array_position(i_queues, (b).queue), 0), -(b).priority]),
+                                       i_num + 1) - 0.5, (b).pos
+                      from unnest(v_blocked) b) x
         )
-        select x.c
-          from (select r.c, r.n::numeric as n, 0::bigint as pos from ready r
-                union all
-                select b, coalesce((select min(l.first) from level l
-                                     where l.level >= array[coalesce(array_position(i_queues, (b).queue), 0), -(b).priority]),
-                                   i_num + 1) - 0.5, (b).pos
-                  from unnest(v_blocked) b) x
-         order by x.n, x.pos
-         limit i_num);
+        -- those that do not fit take nobody's place: it may be the one whose turn it is before theirs
+        select m.c from merged m where m.fitting <= i_num order by m.n, m.pos);
 end;
 $$;
 
@@ -222,17 +223,19 @@ create or replace function howdah.may_start(
 comment on function howdah.may_start is 'Whether this worker may run such a job now.';
 
 
--- howdah.start_limited: ready or blocked (kind limit) ─► running for the contenders whose limits have room; the others wait.
+-- howdah.start_limited: ready or blocked (kind limit) ─► running for at most i_num contenders whose limits have room; those
+-- whose limits have none wait.
 --
 -- Fence: each run draws its number from run_seq. Locks: the limits of the contenders, SKIP LOCKED; the jobs are the caller's.
-create or replace function howdah.start_limited(i_contenders howdah.contender[], i_worker_id bigint, i_now timestamptz)
+create or replace function howdah.start_limited(
+    i_contenders howdah.contender[], i_num integer, i_worker_id bigint, i_now timestamptz)
     returns setof howdah.claimed
     language plpgsql
 as $$
 declare
     v_limits howdah.limit_state;
 begin
-    v_limits := howdah.judge(i_contenders, howdah.hold_limits(i_contenders, i_now));
+    v_limits := howdah.judge(i_contenders, i_num, howdah.hold_limits(i_contenders, i_now));
     return query select * from howdah.start_judged(i_contenders, v_limits, i_worker_id, i_now);
     perform howdah.settle_limits(i_contenders, v_limits, i_now);
 end;

@@ -55,6 +55,7 @@ create or replace function howdah.claim_controlled(
     volatile
 as $$
 declare
+    v_wanted     integer := i_num;
     v_rooms      howdah.queue_room;
     v_tasks      text[];
     v_candidates howdah.candidate[];
@@ -66,25 +67,50 @@ begin
     for v_try in 1..20 loop
         v_candidates := array(
             select c from howdah.candidates(
-                i_num, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_discover, i_now, v_rooms, i_shares) c);
+                v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_discover, i_now, v_rooms, i_shares) c);
         if v_rooms.queues is null and v_tasks is null and not howdah.some_limit_opened(i_now)
            and not exists (select from unnest(v_candidates) c where c.key_limit is not null) then
-            return query select s.* from howdah.start(array(select c.row from unnest(v_candidates) c), i_worker_id, i_now) s;
+            return query select s.*
+                           from howdah.start(array(select c.row from unnest(v_candidates[:i_num]) c), i_worker_id, i_now) s;
             return;
         end if;
         return query select s.* from howdah.start_limited(
-            howdah.contenders(v_candidates, i_num, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_rooms, v_tasks, i_now),
-            i_worker_id, i_now) s;
-        exit when found or v_candidates = '{}';
-        -- All of them wait now, or their queues have less room than they need: what lies behind them comes next.
-        v_rooms.rooms := array(
-            select case when r.queue in (select c.queue from unnest(v_candidates) c) then 0 else r.room end
-              from unnest(v_rooms.queues, v_rooms.rooms) with ordinality r (queue, room, n) order by r.n);
+            howdah.contenders(
+                v_candidates, v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_rooms, v_tasks, i_now),
+            i_num, i_worker_id, i_now) s;
+        if found or v_candidates = '{}' then
+            return;
+        end if;
+        -- All of them wait now, or their queues have less room than they need: what lies behind them comes next, more at once,
+        -- for there may be very many.
+        v_wanted := least(4 * v_wanted, 1000);
+        v_rooms := howdah.rooms_behind(v_rooms, v_candidates);
     end loop;
+    perform howdah.ring(null);      -- not at the end of them yet: whoever takes this for an empty system must look again
 end;
 $$;
 
 comment on function howdah.claim_controlled is 'As claim, with an order of queues, shares, labels, tenants and ageing.';
+
+
+-- howdah.rooms_behind: where to look after none of these candidates could start: nowhere in a limited queue of which one is
+-- still ready, for it waits for that queue's room; in the others behind those that were moved.
+create or replace function howdah.rooms_behind(i_rooms howdah.queue_room, i_candidates howdah.candidate[])
+    returns howdah.queue_room
+    language plpgsql
+as $$
+begin
+    i_rooms.rooms := array(
+        select case when r.room = 0
+                      or exists (select from unnest(i_candidates) c
+                                  where c.queue = r.queue and exists (select from howdah.ready x where x.ctid = c.row))
+                    then 0 else 1000 end
+          from unnest(i_rooms.queues, i_rooms.rooms) with ordinality r (queue, room, n) order by r.n);
+    return i_rooms;
+end;
+$$;
+
+comment on function howdah.rooms_behind is 'Where to look after nothing could start.';
 
 
 -- howdah.look_controlled: as howdah.look, where there is more to heed than priorities.
