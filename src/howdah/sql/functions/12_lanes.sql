@@ -56,6 +56,16 @@ create or replace function howdah.labels(i_labels text[])
 comment on function howdah.labels is 'Labels in order, each once.';
 
 
+-- howdah.asks: what a ready job asks of limits, without a look at the job; null, which takes no room, for most.
+create or replace function howdah.asks(i_slots integer, i_at_most integer)
+    returns integer[]
+    language sql
+    immutable parallel safe
+    return case when i_slots > 1 or i_at_most > 1 then array[coalesce(i_slots, 1), i_at_most] end;
+
+comment on function howdah.asks is 'Slots that a job takes and runs of its key that it allows; null for one of each.';
+
+
 -- howdah.controlled: whether claims must heed tenants, labels, ageing or limits; or an order of queues.
 --
 -- The register costs a tenth of a look into a table. Whoever makes such a thing sets it before it commits.

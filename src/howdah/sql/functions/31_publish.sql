@@ -158,12 +158,12 @@ begin
     ), inserted as materialized (
         select i.id, i.key, howdah.lane_of(i.queue, i.tenant, i.requires) as lane, coalesce(i.priority, 0::smallint) as priority,
                i.task, i.scheduled_at, i.expires_at, i.tenant is not null or i.requires <> '{}' as controlled,
-               howdah.limit_id('key', i.concurrency_key) as key_limit,
+               howdah.limit_id('key', i.concurrency_key) as key_limit, howdah.asks(i.slots, i.concurrency_limit) as asks,
                howdah.awaited(i.depends_on, coalesce(i.allow_failure, false)) as awaited, i.allow_failure
           from (select * from plain union all select * from keyed) i
     ), made_ready as (
-        insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
-        select i.lane, i.priority, i.id, i.id, 0, i.task, i.key_limit from inserted i
+        insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit, asks)
+        select i.lane, i.priority, i.id, i.id, 0, i.task, i.key_limit, i.asks from inserted i
          where i.scheduled_at is null and i.awaited is null
     ), made_scheduled as (
         insert into howdah.scheduled (id, run_at, attempt)

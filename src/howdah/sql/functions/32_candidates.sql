@@ -172,31 +172,43 @@ create or replace function howdah.take(
     volatile
     set enable_bitmapscan = off     -- it would collect a whole lane to find its first row
 as $$
+declare
+    v_jobs howdah.candidate[];
 begin
-    return (
-        with taken as materialized (
-            select row(f.row, f.id, f.pos, f.attempt, l.queue, l.lane, l.priority, f.task, f.key_limit)::howdah.candidate as job,
-                   f.pos, l.n as seat
-              from unnest(i_lanes) with ordinality l (lane, queue, priority, after, until, level, lanes, n)
-             cross join lateral (
-                    select r.ctid as row, r.id, r.pos, r.attempt, r.task, r.key_limit from howdah.ready r
-                     where r.queue = l.lane and r.priority = l.priority and r.pos > l.after and r.pos <= l.until
-                       and (i_topic is null or r.task like i_topic)
-                       and (i_tasks is null or r.task = any (i_tasks) or r.task like any (i_patterns))
-                       and r.ctid <> all (i_taken)
-                     order by r.queue, r.priority, r.pos
-                     limit least(case when i_mixed then howdah.part_of(i_num, l.n, cardinality(i_lanes)) else i_num end,
-                                 i_rooms.rooms[array_position(i_rooms.queues, l.queue)])
-                       for update skip locked) f
-             limit i_num
-        )
-        select coalesce(array_agg(x.job order by x.round, x.seat, x.pos), '{}')
-          from (select t.*, case when i_mixed then row_number() over (partition by t.seat order by t.pos) end as round
-                  from taken t) x);
+    v_jobs := array(
+        select row(f.row, f.id, f.pos, f.attempt, l.queue, l.lane, l.priority, f.task, f.key_limit, f.asks)::howdah.candidate
+          from unnest(i_lanes) with ordinality l (lane, queue, priority, after, until, level, lanes, n)
+         cross join lateral (
+                select r.ctid as row, r.id, r.pos, r.attempt, r.task, r.key_limit, r.asks from howdah.ready r
+                 where r.queue = l.lane and r.priority = l.priority and r.pos > l.after and r.pos <= l.until
+                   and (i_topic is null or r.task like i_topic)
+                   and (i_tasks is null or r.task = any (i_tasks) or r.task like any (i_patterns))
+                   and r.ctid <> all (i_taken)
+                 order by r.queue, r.priority, r.pos
+                 limit least(case when i_mixed then howdah.part_of(i_num, l.n, cardinality(i_lanes)) else i_num end,
+                             i_rooms.rooms[array_position(i_rooms.queues, l.queue)])
+                   for update skip locked) f
+         limit i_num);
+    return case when i_mixed then howdah.in_rounds(v_jobs) else v_jobs end;
 end;
 $$;
 
 comment on function howdah.take is 'Lock jobs of some lanes.';
+
+
+-- howdah.in_rounds: jobs that lie lane after lane, as if one had been taken of each lane, then the next of each.
+create or replace function howdah.in_rounds(i_jobs howdah.candidate[])
+    returns howdah.candidate[]
+    language sql
+    stable
+as $$
+    select array(
+        select row(j.row, j.id, j.pos, j.attempt, j.queue, j.lane, j.priority, j.task, j.key_limit, j.asks)::howdah.candidate
+          from unnest(i_jobs) with ordinality j (row, id, pos, attempt, queue, lane, priority, task, key_limit, asks, n)
+         order by row_number() over (partition by j.lane, j.priority order by j.n), j.n);
+$$;
+
+comment on function howdah.in_rounds is 'Mix the jobs of several lanes one by one.';
 
 
 -- howdah.take_levels: locks up to i_num jobs, level after level; the next one only when the one before has no more.
@@ -319,7 +331,7 @@ create or replace function howdah.candidates(
     i_rooms    howdah.queue_room default null,
     i_shares   integer[] default null
 )
-    returns setof howdah.candidate
+    returns howdah.candidate[]
     language plpgsql
     volatile
 as $$
@@ -340,7 +352,7 @@ begin
         v_jobs := v_jobs || howdah.take_next(i_num - cardinality(v_jobs), i_queues, true, i_topic, i_tasks, i_patterns,
             v_labels, i_discover, i_rooms, array(select j.row from unnest(v_jobs) j), i_now);
     end if;
-    return query select j.* from unnest(v_jobs) j;
+    return v_jobs;
 end;
 $$;
 
@@ -354,8 +366,8 @@ create or replace function howdah.mixed(i_jobs howdah.candidate[], i_queues text
     stable
 as $$
     select array(
-        select row(j.row, j.id, j.pos, j.attempt, j.queue, j.lane, j.priority, j.task, j.key_limit)::howdah.candidate
-          from unnest(i_jobs) with ordinality j (row, id, pos, attempt, queue, lane, priority, task, key_limit, n)
+        select row(j.row, j.id, j.pos, j.attempt, j.queue, j.lane, j.priority, j.task, j.key_limit, j.asks)::howdah.candidate
+          from unnest(i_jobs) with ordinality j (row, id, pos, attempt, queue, lane, priority, task, key_limit, asks, n)
          order by row_number() over (partition by j.queue order by j.n)
                   / i_shares[array_position(i_queues, j.queue)]::double precision, j.n);
 $$;

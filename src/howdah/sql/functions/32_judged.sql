@@ -12,9 +12,11 @@ begin
     with chosen as materialized (
         select c.*
           from unnest(i_contenders, i_limits.verdicts) with ordinality c (
-                   place, at_row, id, pos, attempt, task, queue, lane, priority, key_limit, task_limit, queue_limit, waits_for, fits, slots,
-                   at_most, verdict, n)
+                   place, at_row, id, pos, attempt, task, queue, lane, priority, key_limit, task_limit, queue_limit, waits_for, fits,
+                   slots, at_most, verdict, n)
          where c.verdict = 0
+    ), asked as materialized (      -- read only for jobs of several slots
+        select a.* from howdah.asked(i_contenders, i_limits) a
     ), from_ready as (
         delete from howdah.ready r
          where r.ctid = any ((select array_agg(c.at_row) from chosen c where c.place = 'ready')::tid[])
@@ -29,8 +31,13 @@ begin
         select c.n, c.id, nextval('howdah.run_seq') as run_id, c.attempt + 1 as attempt, c.task, c.queue, c.priority,
                coalesce(j.timeout, t.timeout, 60) as timeout, coalesce(j.max_retries, t.max_retries, 3) as max_retries,
                j.key, j.headers, j.meta, j.body, coalesce(j.result_ttl, t.result_ttl) as result_ttl,
-               case when coalesce(c.key_limit, c.task_limit, c.queue_limit) is not null
-                    then howdah.held(i_limits, c.slots, c.at_most, c.key_limit, c.task_limit, c.queue_limit) end as held
+               case when c.slots > 1 then (select array_agg(p.part order by a.k, p.part_of) from asked a
+                                            cross join lateral (values (1, a.limit_id), (2, a.takes)) p (part_of, part)
+                                            where a.n = c.n)
+                    else nullif(case when c.key_limit is not null then array[c.key_limit, 1] else '{}' end
+                                || case when c.task_limit is not null then array[c.task_limit, 1] else '{}' end
+                                || case when c.queue_limit is not null then array[c.queue_limit, 1] else '{}' end, '{}') end
+               as held
           from chosen c
           join removed m on m.id = c.id
           join howdah.job j on j.id = c.id
@@ -59,8 +66,10 @@ create or replace function howdah.settle_limits(
     returns void
     language plpgsql
 as $$
+declare
+    v_waiting constant bigint[] := array(select distinct v from unnest(i_limits.verdicts) v where v > 0);
 begin
-    if exists (select from unnest(i_limits.verdicts) v where v > 0) then
+    if v_waiting <> '{}' then
         perform howdah.make_wait(i_contenders, i_limits, i_now);
     end if;
     if i_limits.ids is null then
@@ -71,13 +80,16 @@ begin
         i_limits.opens_at := howdah.note_starts(i_limits, i_now);
     end if;
     update howdah.limits l set used = u.used, opens_at = u.opens_at
-      from unnest(i_limits.ids, i_limits.used, i_limits.opens_at) u (id, used, opens_at)
-     where l.id = u.id and (l.used, l.opens_at) is distinct from (u.used, u.opens_at);
-    insert into howdah.freed (limit_id, slots)
-    select u.id, 0 from unnest(i_limits.ids, i_limits.full_up, i_limits.backlog) u (id, full_up, backlog)
-     where not u.full_up
-       and (u.backlog or u.id = any (i_limits.verdicts))
-       and (select true from howdah.blocked b where b.kind = 'limit' and b.limit_id = u.id limit 1);
+      from (select h.* from unnest(i_limits.ids, i_limits.before, i_limits.used, i_limits.by_hand, i_limits.opens_at)
+                            h (id, before, used, by_hand, opens_at)
+             where h.before <> h.used or h.by_hand) u
+     where l.id = u.id and (u.before <> u.used or l.opens_at is distinct from u.opens_at);
+    if v_waiting <> '{}' or true = any (i_limits.backlog) then
+        insert into howdah.freed (limit_id, slots)
+        select u.id, 0 from unnest(i_limits.ids, i_limits.full_up, i_limits.backlog) u (id, full_up, backlog)
+         where not u.full_up and (u.backlog or u.id = any (v_waiting))
+           and (select true from howdah.blocked b where b.kind = 'limit' and b.limit_id = u.id limit 1);
+    end if;
 end;
 $$;
 

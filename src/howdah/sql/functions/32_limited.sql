@@ -72,21 +72,17 @@ create or replace function howdah.contenders(
     language plpgsql
 as $$
 declare
-    v_ready   howdah.contender[];
-    v_blocked howdah.contender[] := '{}';
+    v_task_limits  constant bigint[] := array(select howdah.limit_id('task', t) from unnest(i_limited_tasks) t);
+    v_queue_limits constant bigint[] := array(select howdah.limit_id('queue', q) from unnest(i_rooms.queues) q);
+    v_ready        howdah.contender[];
+    v_blocked      howdah.contender[] := '{}';
 begin
     v_ready := array(
         select row('ready', c.row, c.id, c.pos, c.attempt, c.task, c.queue, c.lane, c.priority, c.key_limit,
-                   case when c.task = any (i_limited_tasks) then howdah.limit_id('task', c.task) end,
-                   case when c.queue = any (i_rooms.queues) then howdah.limit_id('queue', c.queue) end,
-                   null, true, coalesce(j.slots, 1), j.concurrency_limit)::howdah.contender
-          from unnest(i_candidates) with ordinality c (row, id, pos, attempt, queue, lane, priority, task, key_limit, n)
-          left join lateral (
-               select x.slots, x.concurrency_limit from howdah.job x
-                where x.id = c.id
-                  and (c.key_limit is not null or c.task = any (i_limited_tasks) or c.queue = any (i_rooms.queues))
-               offset 0) j on true
-         order by c.n);
+                   v_task_limits[array_position(i_limited_tasks, c.task)],
+                   v_queue_limits[array_position(i_rooms.queues, c.queue)],
+                   null, true, coalesce(c.asks[1], 1), c.asks[2])::howdah.contender
+          from unnest(i_candidates) c);
     if howdah.some_limit_opened(i_now) then
         v_blocked := array(select c from howdah.contenders_blocked(
             i_num, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_rooms, i_limited_tasks, i_now) c);
@@ -124,7 +120,9 @@ create or replace function howdah.some_limit_opened(i_now timestamptz)
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return exists (select from howdah.freed) or exists (select from howdah.limits l where l.opens_at <= i_now);
+    -- nothing waits for what was freed: that is left to the next decision about its limit
+    return exists (select from howdah.blocked b where b.kind = 'limit')
+       and (exists (select from howdah.freed) or exists (select from howdah.limits l where l.opens_at <= i_now));
 end;
 $$;
 

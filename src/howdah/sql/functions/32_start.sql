@@ -65,11 +65,11 @@ begin
     v_rooms := howdah.queue_rooms(i_queues, i_num, i_now);
     v_tasks := howdah.limited_tasks();
     for v_try in 1..20 loop
-        v_candidates := array(
-            select c from howdah.candidates(
-                v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_discover, i_now, v_rooms, i_shares) c);
-        if v_rooms.queues is null and v_tasks is null and not howdah.some_limit_opened(i_now)
-           and not exists (select from unnest(v_candidates) c where c.key_limit is not null) then
+        v_candidates := howdah.candidates(
+            v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_discover, i_now, v_rooms, i_shares);
+        if not howdah.some_limit_opened(i_now)
+           and not exists (select from unnest(v_candidates) c
+                            where c.key_limit is not null or c.task = any (v_tasks) or c.queue = any (v_rooms.queues)) then
             return query select s.*
                            from howdah.start(array(select c.row from unnest(v_candidates[:i_num]) c), i_worker_id, i_now) s;
             return;

@@ -96,10 +96,10 @@ begin
     ), removed as (
         delete from howdah.blocked b using chosen c where b.id = c.id returning b.id, b.attempt
     )
-    insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
+    insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit, asks)
     select howdah.lane_of(coalesce(j.queue, t.queue), j.tenant, coalesce(j.requires, t.requires)),
            coalesce(j.priority, t.priority, 0), nextval('howdah.position_seq'),
-           m.id, m.attempt, j.task, howdah.limit_id('key', j.concurrency_key)
+           m.id, m.attempt, j.task, howdah.limit_id('key', j.concurrency_key), howdah.asks(j.slots, j.concurrency_limit)
       from (select * from removed order by id) m join howdah.job j on j.id = m.id
       left join howdah.task t on t.name = j.task;
     get diagnostics v_count = row_count;

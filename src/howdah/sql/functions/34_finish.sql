@@ -105,10 +105,11 @@ declare
     v_queue text;
     v_task  text;
 begin
-    insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
+    insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit, asks)
     select howdah.lane_of(coalesce(j.queue, t.queue), j.tenant, coalesce(j.requires, t.requires)),
            coalesce(j.priority, t.priority, 0),
-           nextval('howdah.position_seq'), j.id, i_attempt, j.task, howdah.limit_id('key', j.concurrency_key)
+           nextval('howdah.position_seq'), j.id, i_attempt, j.task, howdah.limit_id('key', j.concurrency_key),
+           howdah.asks(j.slots, j.concurrency_limit)
       from howdah.job j left join howdah.task t on t.name = j.task
      where j.id = i_id
     returning queue, task into v_queue, v_task;

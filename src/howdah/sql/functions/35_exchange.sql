@@ -22,7 +22,6 @@ create or replace function howdah.accept_successes(i_outcomes jsonb, i_now times
 as $$
 declare
     v_taken bigint[];
-    v_held  jsonb;
 begin
     with given as materialized (
         select distinct on (1, 2)
@@ -45,11 +44,12 @@ begin
         select m.id, 'succeeded', m.run_id, m.attempt, m.started_at, i_now, g.result,
                howdah.prune_at(m.result_ttl, i_now)
           from removed m join given g on g.run_id = m.run_id and g.id = m.id
+    ), freed as (
+        insert into howdah.freed (limit_id, slots)
+        select m.held[n], sum(m.held[n + 1]) from removed m cross join lateral generate_series(1, cardinality(m.held), 2) n
+         where m.held is not null group by 1
     )
-    select array_agg(m.run_id), jsonb_agg(m.held) filter (where m.held is not null) into v_taken, v_held from removed m;
-    if v_held is not null then
-        perform howdah.free_all(v_held);
-    end if;
+    select array_agg(m.run_id) into v_taken from removed m;
     if exists (select from howdah.notice) then
         delete from howdah.notice n where n.run_id = any (v_taken);
     end if;

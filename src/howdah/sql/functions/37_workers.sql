@@ -130,9 +130,10 @@ begin
     ), ordered as materialized (
         select nextval('howdah.position_seq') as pos, x.id, x.attempt from (select * from removed order by id) x
     )
-    insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
+    insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit, asks)
     select howdah.lane_of(coalesce(j.queue, t.queue), j.tenant, coalesce(j.requires, t.requires)),
-           coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task, howdah.limit_id('key', j.concurrency_key)
+           coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task, howdah.limit_id('key', j.concurrency_key),
+           howdah.asks(j.slots, j.concurrency_limit)
       from ordered o join howdah.job j on j.id = o.id left join howdah.task t on t.name = j.task;
     get diagnostics v_parked = row_count;
     if v_placed + v_parked > 0 then
@@ -175,9 +176,10 @@ begin
     ), ordered as materialized (
         select nextval('howdah.position_seq') as pos, x.id, x.attempt from (select * from removed order by id) x
     )
-    insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
+    insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit, asks)
     select howdah.lane_of(coalesce(j.queue, t.queue), j.tenant, coalesce(j.requires, t.requires)),
-           coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task, howdah.limit_id('key', j.concurrency_key)
+           coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task, howdah.limit_id('key', j.concurrency_key),
+           howdah.asks(j.slots, j.concurrency_limit)
       from ordered o join howdah.job j on j.id = o.id join howdah.task t on t.name = j.task;
     get diagnostics v_count = row_count;
     return v_count;

@@ -25,9 +25,10 @@ begin
         select nextval('howdah.position_seq') as pos, x.id, x.attempt
           from (select * from removed order by run_at, id) x
     ), made_ready as (
-        insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
+        insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit, asks)
         select howdah.lane_of(coalesce(j.queue, t.queue), j.tenant, coalesce(j.requires, t.requires)),
-               coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task, howdah.limit_id('key', j.concurrency_key)
+               coalesce(j.priority, t.priority, 0), o.pos, o.id, o.attempt, j.task, howdah.limit_id('key', j.concurrency_key),
+               howdah.asks(j.slots, j.concurrency_limit)
           from ordered o join howdah.job j on j.id = o.id left join howdah.task t on t.name = j.task
         returning queue, task
     )

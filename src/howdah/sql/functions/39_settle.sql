@@ -365,14 +365,15 @@ begin
     ), due as materialized (
         select j.id, f.attempt, j.task, case when j.scheduled_at > i_now then j.scheduled_at end as run_at,
                howdah.lane_of(coalesce(j.queue, t.queue), j.tenant, coalesce(j.requires, t.requires)) as queue,
-               coalesce(j.priority, t.priority, 0) as priority, howdah.limit_id('key', j.concurrency_key) as key_limit
+               coalesce(j.priority, t.priority, 0) as priority, howdah.limit_id('key', j.concurrency_key) as key_limit,
+               howdah.asks(j.slots, j.concurrency_limit) as asks
           from freed f join howdah.job j on j.id = f.id left join howdah.task t on t.name = j.task
     ), made_scheduled as (
         insert into howdah.scheduled (id, run_at, attempt)
         select d.id, d.run_at, d.attempt from due d where d.run_at is not null
     ), made_ready as (
-        insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit)
-        select o.queue, o.priority, nextval('howdah.position_seq'), o.id, o.attempt, o.task, o.key_limit
+        insert into howdah.ready (queue, priority, pos, id, attempt, task, key_limit, asks)
+        select o.queue, o.priority, nextval('howdah.position_seq'), o.id, o.attempt, o.task, o.key_limit, o.asks
           from (select d.* from due d where d.run_at is null order by d.id) o
         returning queue, task
     )

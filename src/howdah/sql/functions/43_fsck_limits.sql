@@ -29,7 +29,10 @@ as $$
     select 'waits for no limit', b.id, null from howdah.blocked b where b.kind = 'limit' and b.limit_id is null
     union all
     select 'ready under another key', r.id, j.concurrency_key from howdah.ready r join howdah.job j on j.id = r.id
-     where r.key_limit is distinct from howdah.limit_id('key', j.concurrency_key);
+     where r.key_limit is distinct from howdah.limit_id('key', j.concurrency_key)
+    union all
+    select 'ready for another number of slots', r.id, r.asks::text from howdah.ready r join howdah.job j on j.id = r.id
+     where r.asks is distinct from howdah.asks(j.slots, j.concurrency_limit);
 $$;
 
 comment on function howdah.fsck_limits is 'Violations among limits.';

@@ -154,24 +154,6 @@ $$;
 comment on function howdah.free is 'Give back the slots of a run.';
 
 
--- howdah.free_all: the same for a batch; i_held is a JSON array of what each run held.
-create or replace function howdah.free_all(i_held jsonb)
-    returns void
-    language plpgsql
-    set search_path = pg_catalog, pg_temp
-as $$
-begin
-    insert into howdah.freed (limit_id, slots)
-    select (r.held ->> n)::bigint, sum((r.held ->> (n + 1))::integer)
-      from jsonb_array_elements(i_held) r (held)
-     cross join lateral generate_series(0, jsonb_array_length(r.held) - 1, 2) n
-     group by 1;
-end;
-$$;
-
-comment on function howdah.free_all is 'Give back the slots of many runs.';
-
-
 -- howdah.claims_in_flight: transactions that have begun to claim. Reading the register howdah.controls, which each claim does
 -- first, holds a lock on it until the transaction ends.
 create or replace function howdah.claims_in_flight()

@@ -32,6 +32,7 @@ create sequence howdah.worker_seq as bigint cache 1;
 -- Registers: sequences used as cells that leave no dead rows behind, whatever snapshot is held open.
 create sequence howdah.last_tick as bigint minvalue 0 start 0;          -- milliseconds since 1970
 create sequence howdah.last_discovery as bigint minvalue 0 start 0;
+create sequence howdah.last_patience as bigint minvalue 0 start 0;       -- when waiting for a limit was in vain
 create sequence howdah.last_chores as bigint minvalue 0 start 0;
 create sequence howdah.last_stray_check as bigint minvalue 0 start 0;
 -- 1 while there may be suspects; read at each claim, which costs a tenth of a look into the table.
@@ -150,6 +151,7 @@ create table howdah.ready (
     attempt  integer not null,
     task     text collate "C" not null,
     key_limit bigint,                        -- the limit of its concurrency key
+    asks     integer[],                      -- slots that it takes, runs of its key that it allows; null: one of each
     primary key (queue, priority, pos)
 );
 -- A direct publish is found by (queue, priority, pos = id); only what came back needs this index.
@@ -477,7 +479,8 @@ create type howdah.candidate as (
     lane     text,
     priority smallint,
     task     text,
-    key_limit bigint
+    key_limit bigint,
+    asks     integer[]
 );
 
 -- Queues that have a limit, and how many jobs of each may be looked at: as many as it seems to have room for.
@@ -536,6 +539,7 @@ create type howdah.contender as (
 -- Limits that a claim holds, one place each in every array.
 create type howdah.limit_state as (
     ids         bigint[],
+    before      integer[],      -- what their rows say is used
     used        integer[],
     max_running integer[],
     by_hand     boolean[],

@@ -20,6 +20,7 @@ alter sequence howdah.run_seq restart;
 alter sequence howdah.worker_seq restart;
 alter sequence howdah.last_tick restart;
 alter sequence howdah.last_discovery restart;
+alter sequence howdah.last_patience restart;
 alter sequence howdah.last_stray_check restart;
 alter sequence howdah.last_chores restart;
 alter sequence howdah.suspects restart;
