@@ -28,7 +28,7 @@ comment on function howdah.turn_now is 'Where the next turn begins, from 0 to 1.
 -- howdah.heads: the oldest job of each lane that may be looked into; of each level the lanes on some of its seats, which are
 -- dealt out anew at each turn.
 create or replace function howdah.heads(
-    i_seats int8range, i_queues text[], i_labels text[], i_discover boolean, i_rooms howdah.queue_room, i_turn double precision)
+    i_seats int8range, i_queues text[], i_labels text[], i_discover boolean, i_limited howdah.limited, i_turn double precision)
     returns table (lane text, queue text, tenant text, priority smallint, floor bigint, pos bigint, id bigint, seat bigint)
     language plpgsql
     volatile
@@ -39,7 +39,7 @@ declare
     v_shut constant text[] := array(
         select q.queue from howdah.queue q where q.paused_at is not null
         union all
-        select r.queue from unnest(i_rooms.queues, i_rooms.rooms) r (queue, room) where r.room <= 0);
+        select r.queue from unnest(i_limited.queues, i_limited.rooms) r (queue, room) where r.room <= 0);
 begin
     return query
     with allowed as materialized (
@@ -76,7 +76,7 @@ comment on function howdah.heads is 'The oldest job of each lane that a claim ma
 -- waited longest; then the turn.
 create or replace function howdah.open_lanes(
     i_seats int8range, i_queues text[], i_strict boolean, i_labels text[], i_discover boolean,
-    i_rooms howdah.queue_room,     i_turn double precision)
+    i_limited howdah.limited,     i_turn double precision)
     returns setof howdah.open_lane
     language plpgsql
     volatile
@@ -88,7 +88,7 @@ begin
            (count(*) over (partition by l.queue, l.priority))::integer
       from (select h.*, case when i_strict then array_position(i_queues, h.queue) end as rank,
                    min(h.pos) over (partition by h.queue, h.priority) as first
-              from howdah.heads(i_seats, i_queues, i_labels, i_discover, i_rooms, i_turn) h) l
+              from howdah.heads(i_seats, i_queues, i_labels, i_discover, i_limited, i_turn) h) l
      order by level, l.seat;
 end;
 $$;
@@ -103,7 +103,7 @@ comment on function howdah.open_lanes is 'Lanes with jobs in the order in which 
 -- has come back counts from the first moment at which it was due.
 create or replace function howdah.aged_lanes(
     i_num integer, i_seats int8range, i_queues text[], i_labels text[], i_discover boolean,
-    i_rooms howdah.queue_room,     i_turn double precision, i_now timestamptz)
+    i_limited howdah.limited,     i_turn double precision, i_now timestamptz)
     returns setof howdah.open_lane
     language plpgsql
     volatile
@@ -120,7 +120,7 @@ begin
     return query
     with head as materialized (
         select h.*, greatest(j.created_at, j.scheduled_at) as due, i_now - howdah.seconds(q.ageing) as before
-          from howdah.heads(i_seats, v_queues, i_labels, i_discover, i_rooms, i_turn) h
+          from howdah.heads(i_seats, v_queues, i_labels, i_discover, i_limited, i_turn) h
           join howdah.queue q on q.queue = h.queue
           join howdah.job j on j.id = h.id
          where greatest(j.created_at, j.scheduled_at) <= i_now - howdah.seconds(q.ageing)
@@ -166,7 +166,7 @@ comment on function howdah.part_of is 'The part of a number that falls to one of
 -- Locks: rows of ready, SKIP LOCKED. i_taken: rows locked already, which SKIP LOCKED would find again.
 create or replace function howdah.take(
     i_lanes howdah.open_lane[], i_num integer, i_topic text, i_tasks text[], i_patterns text[],
-    i_taken tid[], i_mixed boolean, i_rooms howdah.queue_room)
+    i_taken tid[], i_mixed boolean, i_limited howdah.limited)
     returns howdah.candidate[]
     language plpgsql
     volatile
@@ -186,7 +186,7 @@ begin
                    and r.ctid <> all (i_taken)
                  order by r.queue, r.priority, r.pos
                  limit least(case when i_mixed then howdah.part_of(i_num, l.n, cardinality(i_lanes)) else i_num end,
-                             i_rooms.rooms[array_position(i_rooms.queues, l.queue)])
+                             i_limited.rooms[array_position(i_limited.queues, l.queue)])
                    for update skip locked) f
          limit i_num);
     return case when i_mixed then howdah.in_rounds(v_jobs) else v_jobs end;
@@ -214,7 +214,7 @@ comment on function howdah.in_rounds is 'Mix the jobs of several lanes one by on
 -- howdah.take_levels: locks up to i_num jobs, level after level; the next one only when the one before has no more.
 create or replace function howdah.take_levels(
     i_lanes howdah.open_lane[], i_num integer, i_topic text, i_tasks text[], i_patterns text[], i_taken tid[],
-    i_rooms howdah.queue_room)
+    i_limited howdah.limited)
     returns howdah.candidate[]
     language plpgsql
     volatile
@@ -241,7 +241,7 @@ begin
         v_from := v_to + 1;
         loop
             v_asked := v_left;
-            v_found := howdah.take(v_lanes, v_asked, i_topic, i_tasks, i_patterns, v_taken, v_mixed, i_rooms);
+            v_found := howdah.take(v_lanes, v_asked, i_topic, i_tasks, i_patterns, v_taken, v_mixed, i_limited);
             v_jobs := v_jobs || v_found;
             v_left := v_left - cardinality(v_found);
             exit when not v_mixed or v_left = 0;
@@ -279,7 +279,7 @@ comment on function howdah.unexhausted is 'Lanes that may have more.';
 -- howdah.take_next: locks the next i_num jobs of some queues.
 create or replace function howdah.take_next(
     i_num integer, i_queues text[], i_strict boolean, i_topic text, i_tasks text[], i_patterns text[], i_labels text[],
-    i_discover boolean, i_rooms howdah.queue_room, i_taken tid[], i_now timestamptz)
+    i_discover boolean, i_limited howdah.limited, i_taken tid[], i_now timestamptz)
     returns howdah.candidate[]
     language plpgsql
     volatile
@@ -294,15 +294,15 @@ declare
 begin
     if exists (select from howdah.queue q where q.ageing is not null) then
         v_lanes := array(select a from howdah.aged_lanes(
-            i_num, v_seats, i_queues, i_labels, i_discover, i_rooms, v_turn, i_now) a);
-        v_jobs := howdah.take_levels(v_lanes, i_num, i_topic, i_tasks, i_patterns, v_taken, i_rooms);
+            i_num, v_seats, i_queues, i_labels, i_discover, i_limited, v_turn, i_now) a);
+        v_jobs := howdah.take_levels(v_lanes, i_num, i_topic, i_tasks, i_patterns, v_taken, i_limited);
         v_taken := v_taken || array(select j.row from unnest(v_jobs) j);
     end if;
     while cardinality(v_jobs) < i_num loop
         v_lanes := array(select o from howdah.open_lanes(
-            v_seats, i_queues, i_strict, i_labels, i_discover, i_rooms, v_turn) o);
+            v_seats, i_queues, i_strict, i_labels, i_discover, i_limited, v_turn) o);
         v_jobs := v_jobs || howdah.take_levels(
-            v_lanes, i_num - cardinality(v_jobs), i_topic, i_tasks, i_patterns, v_taken, i_rooms);
+            v_lanes, i_num - cardinality(v_jobs), i_topic, i_tasks, i_patterns, v_taken, i_limited);
         -- those whose turn it is have no more: all others
         exit when upper_inf(v_seats) or not exists (select from howdah.lane l offset v_window);
         v_seats := int8range(v_window, null);
@@ -318,7 +318,7 @@ comment on function howdah.take_next is 'Lock the next jobs of some queues.';
 --
 -- Order: what has aged; the queues as they are given; priority; tenants by turns; FIFO. i_shares, one number for each of
 -- i_queues: so many of each queue, mixed; what one has not got the others give, in their order. Of a queue in
--- i_rooms no lane is asked for more. Locks: the rows returned, SKIP LOCKED.
+-- i_limited no lane is asked for more. Locks: the rows returned, SKIP LOCKED.
 create or replace function howdah.candidates(
     i_num      integer,
     i_queues   text[],
@@ -328,7 +328,7 @@ create or replace function howdah.candidates(
     i_labels   text[],      -- what the claimer has
     i_discover boolean,     -- also look for lanes that no tick has recorded
     i_now      timestamptz,
-    i_rooms    howdah.queue_room default null,
+    i_limited    howdah.limited default null,
     i_shares   integer[] default null
 )
     returns howdah.candidate[]
@@ -343,14 +343,14 @@ declare
 begin
     for v_queue, v_share in select s.queue, s.share from unnest(i_queues, i_shares) s (queue, share) where s.share > 0 loop
         v_jobs := v_jobs || howdah.take_next(least(v_share, i_num - cardinality(v_jobs)), array[v_queue], false, i_topic,
-            i_tasks, i_patterns, v_labels, i_discover, i_rooms, '{}', i_now);
+            i_tasks, i_patterns, v_labels, i_discover, i_limited, '{}', i_now);
     end loop;
     if v_jobs <> '{}' then
         v_jobs := howdah.mixed(v_jobs, i_queues, i_shares);
     end if;
     if cardinality(v_jobs) < i_num then
         v_jobs := v_jobs || howdah.take_next(i_num - cardinality(v_jobs), i_queues, true, i_topic, i_tasks, i_patterns,
-            v_labels, i_discover, i_rooms, array(select j.row from unnest(v_jobs) j), i_now);
+            v_labels, i_discover, i_limited, array(select j.row from unnest(v_jobs) j), i_now);
     end if;
     return v_jobs;
 end;

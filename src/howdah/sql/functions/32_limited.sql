@@ -31,61 +31,56 @@ $$;
 comment on function howdah.slots_held is 'Limits and slots that a run holds.';
 
 
--- howdah.queue_rooms: the queues that have a limit, and how many slots of each look free; nothing is locked.
-create or replace function howdah.queue_rooms(i_queues text[], i_num integer, i_now timestamptz)
-    returns howdah.queue_room
-    language sql
+-- howdah.limited: the queues and tasks that have a limit, and how many slots of each queue look free; nothing is locked.
+create or replace function howdah.limited(i_queues text[], i_num integer, i_now timestamptz)
+    returns howdah.limited
+    language plpgsql
     volatile
     set search_path = pg_catalog, pg_temp
 as $$
-    select array_agg(l.name order by l.name),
+declare
+    v_limited howdah.limited;
+begin
+    select array_agg(l.name order by l.name), array_agg(l.id order by l.name),
            array_agg(case when l.opens_at > i_now then 0
                           else greatest(0, least(i_num, coalesce(l.rate, i_num), coalesce(l.max_running - l.used, i_num)
                                + (select coalesce(sum(f.slots), 0) from howdah.freed f where f.limit_id = l.id)))
                      end order by l.name)
+      into v_limited.queues, v_limited.queue_limits, v_limited.rooms
       from howdah.limits l
      where l.by_hand and l.kind = 'queue' and (l.max_running is not null or l.rate is not null)
        and (i_queues is null or l.name = any (i_queues));
+    select array_agg(l.name order by l.name), array_agg(l.id order by l.name) into v_limited.tasks, v_limited.task_limits
+      from howdah.limits l
+     where l.by_hand and l.kind = 'task' and (l.max_running is not null or l.rate is not null);
+    return v_limited;
+end;
 $$;
 
-comment on function howdah.queue_rooms is 'Limited queues and how many jobs of each might start.';
-
-
--- howdah.limited_tasks: the tasks that have a limit.
-create or replace function howdah.limited_tasks()
-    returns text[]
-    language sql
-    stable
-    set search_path = pg_catalog, pg_temp
-    return (select array_agg(l.name order by l.name) from howdah.limits l
-             where l.by_hand and l.kind = 'task' and (l.max_running is not null or l.rate is not null));
-
-comment on function howdah.limited_tasks is 'Tasks with a limit.';
+comment on function howdah.limited is 'Limited queues and tasks, and how many jobs of each queue might start.';
 
 
 -- howdah.contenders: the jobs that might start, in their order: candidates from ready, and what waits for limits that may have
 -- room again. Those go before the candidates of their own queue and priority, and of what comes after: they have waited longer.
 create or replace function howdah.contenders(
     i_candidates howdah.candidate[], i_num integer, i_queues text[], i_topic text, i_tasks text[], i_patterns text[],
-    i_labels text[], i_rooms howdah.queue_room, i_limited_tasks text[], i_now timestamptz)
+    i_labels text[], i_limited howdah.limited, i_now timestamptz)
     returns howdah.contender[]
     language plpgsql
 as $$
 declare
-    v_task_limits  constant bigint[] := array(select howdah.limit_id('task', t) from unnest(i_limited_tasks) t);
-    v_queue_limits constant bigint[] := array(select howdah.limit_id('queue', q) from unnest(i_rooms.queues) q);
-    v_ready        howdah.contender[];
-    v_blocked      howdah.contender[] := '{}';
+    v_ready   howdah.contender[];
+    v_blocked howdah.contender[] := '{}';
 begin
     v_ready := array(
         select row('ready', c.row, c.id, c.pos, c.attempt, c.task, c.queue, c.lane, c.priority, c.key_limit,
-                   v_task_limits[array_position(i_limited_tasks, c.task)],
-                   v_queue_limits[array_position(i_rooms.queues, c.queue)],
+                   i_limited.task_limits[array_position(i_limited.tasks, c.task)],
+                   i_limited.queue_limits[array_position(i_limited.queues, c.queue)],
                    null, true, coalesce(c.asks[1], 1), c.asks[2])::howdah.contender
           from unnest(i_candidates) c);
     if howdah.some_limit_opened(i_now) then
         v_blocked := array(select c from howdah.contenders_blocked(
-            i_num, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_rooms, i_limited_tasks, i_now) c);
+            i_num, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_limited, i_now) c);
     end if;
     if v_blocked = '{}' then
         return v_ready;
@@ -150,11 +145,16 @@ comment on function howdah.first_opening is 'When the next rate lets something s
 -- may run the very first. Locked, SKIP LOCKED.
 create or replace function howdah.contenders_blocked(
     i_num integer, i_queues text[], i_topic text, i_tasks text[], i_patterns text[], i_labels text[],
-    i_rooms howdah.queue_room, i_limited_tasks text[], i_now timestamptz)
+    i_limited howdah.limited, i_now timestamptz)
     returns setof howdah.contender
     language plpgsql
     set enable_bitmapscan = off     -- it would collect all that wait for a limit to find the first
 as $$
+declare
+    v_shut constant text[] := array(
+        select q.queue from howdah.queue q where q.paused_at is not null
+        union all
+        select r.queue from unnest(i_limited.queues, i_limited.rooms) r (queue, room) where r.room <= 0);
 begin
     return query
     with hinted as materialized (
@@ -167,7 +167,7 @@ begin
          cross join lateral (
                 select x.queue, x.lane, x.priority, x.pos, x.task from howdah.blocked x
                  where x.kind = 'limit' and x.limit_id = h.limit_id order by x.limit_id, x.priority desc, x.pos limit 1) b
-         where howdah.may_start(b.queue, b.lane, b.task, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_rooms)
+         where howdah.may_start(b.queue, b.lane, b.task, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_shut)
          order by b.priority desc, b.pos limit i_num
     ), taken as materialized (
         select b.*
@@ -181,22 +181,24 @@ begin
                                  + (select coalesce(sum(f.slots), 0) from howdah.freed f where f.limit_id = h.limit_id))) end
                    for update skip locked) b
          order by b.priority desc, b.pos limit i_num
+    ), job as materialized (
+        select t.*, howdah.limit_id('key', j.concurrency_key) as key_limit, j.slots, j.concurrency_limit
+          from taken t join howdah.job j on j.id = t.id
     )
-    select 'blocked', t.at_row, t.id, t.pos, t.attempt, t.task, t.queue, t.lane, t.priority,
-           howdah.limit_id('key', j.concurrency_key),
-           case when t.task = any (i_limited_tasks) then howdah.limit_id('task', t.task) end,
-           case when t.queue = any (i_rooms.queues) then howdah.limit_id('queue', t.queue) end,
+    select 'blocked', t.at_row, t.id, t.pos, t.attempt, t.task, t.queue, t.lane, t.priority, t.key_limit,
+           i_limited.task_limits[array_position(i_limited.tasks, t.task)],
+           i_limited.queue_limits[array_position(i_limited.queues, t.queue)],
            t.limit_id,
-           howdah.may_start(t.queue, t.lane, t.task, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_rooms)
+           howdah.may_start(t.queue, t.lane, t.task, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_shut)
            -- an earlier job of its key is ready still: another claim that has it will have it wait in front of this one
            and not coalesce((
                select (r.priority > t.priority or r.priority = t.priority and r.pos < t.pos)
                       and howdah.may_start(howdah.queue_of(r.queue), r.queue, r.task, i_queues, i_topic, i_tasks, i_patterns,
-                                           i_labels, i_rooms)
-                 from howdah.ready r where r.key_limit = howdah.limit_id('key', j.concurrency_key)
+                                           i_labels, v_shut)
+                 from howdah.ready r where r.key_limit = t.key_limit
                 order by r.key_limit, r.priority desc, r.pos limit 1), false),
-           coalesce(j.slots, 1), j.concurrency_limit
-      from taken t join howdah.job j on j.id = t.id
+           coalesce(t.slots, 1), t.concurrency_limit
+      from job t
      order by t.priority desc, t.pos;
 end;
 $$;
@@ -204,10 +206,11 @@ $$;
 comment on function howdah.contenders_blocked is 'Jobs that waited for a limit and might start now.';
 
 
--- howdah.may_start: whether a worker that serves these queues and tasks may run such a job now.
+-- howdah.may_start: whether a worker that serves these queues and tasks may run such a job now; i_shut: queues that are paused or
+-- full. Without a look into a table, so that the planner can put it in its place.
 create or replace function howdah.may_start(
     i_queue text, i_lane text, i_task text, i_queues text[], i_topic text, i_tasks text[], i_patterns text[],
-    i_labels text[], i_rooms howdah.queue_room)
+    i_labels text[], i_shut text[])
     returns boolean
     language sql
     stable
@@ -215,8 +218,7 @@ create or replace function howdah.may_start(
        and (i_topic is null or i_task like i_topic)
        and (i_tasks is null or i_task = any (i_tasks) or i_task like any (i_patterns))
        and coalesce(howdah.labels_of(i_lane) <@ coalesce(i_labels, '{}'), true)
-       and coalesce(i_rooms.rooms[array_position(i_rooms.queues, i_queue)], 1) > 0
-       and not exists (select from howdah.queue q where q.queue = i_queue and q.paused_at is not null);
+       and i_queue <> all (i_shut);
 
 comment on function howdah.may_start is 'Whether this worker may run such a job now.';
 

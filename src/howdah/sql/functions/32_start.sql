@@ -3,7 +3,7 @@
 -- howdah.start: starts jobs, given by the places of their rows; returns them in that order.
 --
 -- Fence: each run draws its number from run_seq. Locks: the rows are the caller's already.
-create or replace function howdah.start(i_rows tid[], i_worker_id bigint, i_now timestamptz)
+create or replace function howdah.start(i_rows tid[], i_worker_id bigint, i_now timestamptz, i_limited howdah.limited)
     returns setof howdah.claimed
     language plpgsql
     volatile
@@ -18,13 +18,19 @@ begin
     ), picked as materialized (
         select m.row, m.id, nextval('howdah.run_seq') as run_id, m.attempt + 1 as attempt, m.task, m.queue, m.priority,
                coalesce(j.timeout, t.timeout, 60) as timeout, coalesce(j.max_retries, t.max_retries, 3) as max_retries,
-               j.key, j.headers, j.meta, j.body, coalesce(j.result_ttl, t.result_ttl) as result_ttl
+               j.key, j.headers, j.meta, j.body, coalesce(j.result_ttl, t.result_ttl) as result_ttl,
+               case when i_limited.queues is not null or i_limited.tasks is not null then
+                   nullif(case when m.task = any (i_limited.tasks)
+                               then array[i_limited.task_limits[array_position(i_limited.tasks, m.task)], 1] else '{}' end
+                       || case when howdah.queue_of(m.queue) = any (i_limited.queues)
+                               then array[i_limited.queue_limits[array_position(i_limited.queues, howdah.queue_of(m.queue))], 1]
+                               else '{}' end, '{}') end as held
           from removed m
           join howdah.job j on j.id = m.id
           left join howdah.task t on t.name = j.task
     ), started as (
-        insert into howdah.running (id, run_id, worker_id, attempt, started_at, deadline, result_ttl)
-        select p.id, p.run_id, i_worker_id, p.attempt, i_now, i_now + make_interval(secs => p.timeout), p.result_ttl
+        insert into howdah.running (id, run_id, worker_id, attempt, started_at, deadline, result_ttl, held)
+        select p.id, p.run_id, i_worker_id, p.attempt, i_now, i_now + make_interval(secs => p.timeout), p.result_ttl, p.held
           from picked p
     )
     select p.id, p.run_id, p.attempt, p.task, howdah.queue_of(p.queue), p.priority, p.timeout, p.max_retries, p.key,
@@ -56,27 +62,34 @@ create or replace function howdah.claim_controlled(
 as $$
 declare
     v_wanted     integer := i_num;
-    v_rooms      howdah.queue_room;
-    v_tasks      text[];
+    v_limited    howdah.limited;
+    v_taken      howdah.taken;
     v_candidates howdah.candidate[];
 begin
     perform pg_sequence_last_value('howdah.controls'::regclass);    -- tells whoever sets a limit that we are about to look
     perform howdah.live();      -- before the first number is drawn
-    v_rooms := howdah.queue_rooms(i_queues, i_num, i_now);
-    v_tasks := howdah.limited_tasks();
+    v_limited := howdah.limited(i_queues, i_num, i_now);
+    if howdah.only_limits(i_queues, i_shares) and not howdah.some_limit_opened(i_now) then
+        v_taken := howdah.take_plainly(i_num, i_queues, i_topic, i_tasks, i_patterns, i_discover, v_limited);
+        if not v_taken.others and howdah.room_for_all(v_taken.limits, v_taken.counts) then
+            return query select s.* from howdah.start(v_taken.rows, i_worker_id, i_now, v_limited) s;
+            return;
+        end if;
+    end if;
     for v_try in 1..20 loop
         v_candidates := howdah.candidates(
-            v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_discover, i_now, v_rooms, i_shares);
+            v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_discover, i_now, v_limited, i_shares);
         if not howdah.some_limit_opened(i_now)
            and not exists (select from unnest(v_candidates) c
-                            where c.key_limit is not null or c.task = any (v_tasks) or c.queue = any (v_rooms.queues)) then
-            return query select s.*
-                           from howdah.start(array(select c.row from unnest(v_candidates[:i_num]) c), i_worker_id, i_now) s;
+                            where c.key_limit is not null or c.task = any (v_limited.tasks)
+                               or c.queue = any (v_limited.queues)) then
+            return query select s.* from howdah.start(
+                array(select c.row from unnest(v_candidates[:i_num]) c), i_worker_id, i_now, null) s;
             return;
         end if;
         return query select s.* from howdah.start_limited(
             howdah.contenders(
-                v_candidates, v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_rooms, v_tasks, i_now),
+                v_candidates, v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_limited, i_now),
             i_num, i_worker_id, i_now) s;
         if found or v_candidates = '{}' then
             return;
@@ -84,7 +97,7 @@ begin
         -- All of them wait now, or their queues have less room than they need: what lies behind them comes next, more at once,
         -- for there may be very many.
         v_wanted := least(4 * v_wanted, 1000);
-        v_rooms := howdah.rooms_behind(v_rooms, v_candidates);
+        v_limited := howdah.rooms_behind(v_limited, v_candidates);
     end loop;
     perform howdah.ring(null);      -- not at the end of them yet: whoever takes this for an empty system must look again
 end;
@@ -95,18 +108,18 @@ comment on function howdah.claim_controlled is 'As claim, with an order of queue
 
 -- howdah.rooms_behind: where to look after none of these candidates could start: nowhere in a limited queue of which one is
 -- still ready, for it waits for that queue's room; in the others behind those that were moved.
-create or replace function howdah.rooms_behind(i_rooms howdah.queue_room, i_candidates howdah.candidate[])
-    returns howdah.queue_room
+create or replace function howdah.rooms_behind(i_limited howdah.limited, i_candidates howdah.candidate[])
+    returns howdah.limited
     language plpgsql
 as $$
 begin
-    i_rooms.rooms := array(
+    i_limited.rooms := array(
         select case when r.room = 0
                       or exists (select from unnest(i_candidates) c
                                   where c.queue = r.queue and exists (select from howdah.ready x where x.ctid = c.row))
                     then 0 else 1000 end
-          from unnest(i_rooms.queues, i_rooms.rooms) with ordinality r (queue, room, n) order by r.n);
-    return i_rooms;
+          from unnest(i_limited.queues, i_limited.rooms) with ordinality r (queue, room, n) order by r.n);
+    return i_limited;
 end;
 $$;
 

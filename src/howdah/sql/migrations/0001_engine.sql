@@ -483,10 +483,21 @@ create type howdah.candidate as (
     asks     integer[]
 );
 
--- Queues that have a limit, and how many jobs of each may be looked at: as many as it seems to have room for.
-create type howdah.queue_room as (
-    queues text[],
-    rooms  integer[]
+-- Queues and tasks that have a limit, and how many jobs of each queue may be looked at: as many as it seems to have room for.
+create type howdah.limited as (
+    queues       text[],
+    queue_limits bigint[],
+    rooms        integer[],
+    tasks        text[],
+    task_limits  bigint[]
+);
+
+-- Jobs locked to be started, and how many of them ask for which limit; others: some of them have limits of their own.
+create type howdah.taken as (
+    rows   tid[],
+    limits bigint[],
+    counts integer[],
+    others boolean
 );
 
 -- One lane to take from; `lanes` is how many lanes its level has.
