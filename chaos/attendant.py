@@ -1,10 +1,10 @@
-"""An operator who pauses queues and resumes them, and retries, cancels and deletes jobs at random."""
+"""An operator who pauses and limits queues and tasks, and retries, cancels and deletes jobs at random."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 
@@ -23,6 +23,18 @@ _CALLS = {
     "delete by force": "select state from jobs.delete(%s, i_force => true)",
 }
 _WEIGHTS = (6, 3, 2, 1)
+_LIMITS = {
+    "queue": "select jobs.set_queue(%s, i_max_running => %s, i_rate => %s, i_per => %s * interval '1 s')",
+    "task": "select jobs.set_task(%s, i_max_running => %s, i_rate => %s, i_per => %s * interval '1 s')",
+}
+# What is limited; its jobs are many. -1: no limit.
+LIMITED: Final = (
+    *(("queue", queue) for queue in QUEUES),
+    ("task", "quick"),
+    ("task", "writes"),
+    ("task", "gathers"),
+)
+_PER = 1.0
 # A job with a key could be published again once it is deleted, and a child is counted: they stay.
 _RECENT = """
     select j.id, j.body #>> '{kwargs,token}',
@@ -30,6 +42,7 @@ _RECENT = """
       from howdah.job j where j.task <> all (%s) order by j.id desc limit %s
 """
 _SOME = 400
+_PAUSE = 0.05
 _SPARED = [*WAITING, "poisons"]
 
 
@@ -53,6 +66,42 @@ class Attendant:
                 self._journal.write("paused", queue=queue, began=began, ended=time.monotonic())
             finally:
                 await asyncio.shield(self._observer.rows("select jobs.resume_queue(%s)", [queue]))
+
+    async def limit(self) -> None:
+        """Limit a queue or a task, change that and remove it, again and again; see `lift`."""
+        while True:
+            await asyncio.sleep(self._draw.uniform(0.2, 1))
+            kind, name = self._draw.choice(LIMITED)
+            for _ in range(self._draw.randint(1, 4)):
+                slots = self._draw.choice((-1, 0, 1, 2, 3, 5))
+                rate = self._draw.choice((-1, 3, 8, 15))
+                await self._limit(kind, name, slots, rate)
+                await asyncio.sleep(self._draw.uniform(0.3, 1.5))
+            await self._limit(kind, name, -1, -1)
+
+    async def lift(self) -> None:
+        """Remove every limit, so that everything can end."""
+        for kind, name in LIMITED:
+            await self._limit(kind, name, -1, -1)
+
+    async def _limit(self, kind: str, name: str, slots: int, rate: int) -> None:
+        """Set a limit; however long the server is away, and each time that it is tried is written down."""
+        while True:
+            call = self._journal.write(
+                "limit",
+                kind=kind,
+                name=name,
+                max_running=None if slots < 0 else slots,
+                rate=None if rate < 0 else rate,
+                per=_PER,
+            )
+            try:
+                await self._observer.try_rows(_LIMITS[kind], [name, slots, rate, _PER if rate > 0 else None])
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                await asyncio.sleep(_PAUSE)
+            else:
+                self._journal.write("limited", call=call)
+                return
 
     async def meddle(self) -> None:
         """Do something to a recent job, several times a second."""
