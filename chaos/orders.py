@@ -131,7 +131,7 @@ def _unique(draw: random.Random) -> Order:
         options["unique_until"] = until
     if mode in ("skip", "reject") and draw.random() < 0.3:
         options["unique_for"] = round(draw.uniform(0.2, 1), 2)
-    if draw.random() < 0.5:
+    if draw.random() < (0.8 if mode in ("replace", "merge") else 0.3):
         options["delay"] = round(draw.uniform(0.05, 1.5), 2)
     kwargs, expect = _thing(draw, task, options)
     cancel = round(draw.uniform(0, 0.5), 2) if draw.random() < 0.05 else None

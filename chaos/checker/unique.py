@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from chaos.history import Body, Publication
 
 _CHANGES = frozenset({"replace", "merge"})
+_MODES = _CHANGES | {"skip", "reject"}
 
 
 def keys(book: Book) -> Finding:
@@ -32,18 +34,20 @@ def keys(book: Book) -> Finding:
         wrong += [f"{call.token} ({call.mode}): {problem}" for problem in _misanswered(book, held, call)]
     wrong += _misexecuted(book)
     wrong += _refused_retries(book, held)
-    examined = own.examined + len(calls) if own.examined and calls else 0
-    return Finding(examined, own.violations + wrong)
+    met = {call.mode for call in calls if call.created is False or call.holder is not None}
+    complete = own.examined and met == _MODES
+    return Finding(own.examined + len(calls) if complete else 0, own.violations + wrong)
 
 
 def _names(book: Book, calls: list[Publication]) -> Iterator[str]:
     """Say where two of our names have got one key, or one of them two."""
     found = {(call.unique, body.key) for call in calls for body in book.brought.get(call.token, ())}
-    for position, what in enumerate(("two keys", "one key for two things")):
-        seen = [pair[position] for pair in found]
-        yield from (
-            f"{name}: there are {what}" for name in sorted({str(x) for x in seen if seen.count(x) > 1})
-        )
+    for name, many in Counter(name for name, _ in found).items():
+        if many > 1:
+            yield f"{name} has got {many} keys"
+    for key, many in Counter(key for _, key in found).items():
+        if many > 1:
+            yield f"{key} is the key of {many} things"
 
 
 # ── What jobs carry ──
