@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -12,6 +12,7 @@ from chaos.orders import QUEUES, WAITING
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Coroutine
 
     from chaos.journal import Journal
     from chaos.observer import Observer
@@ -28,12 +29,7 @@ _LIMITS = {
     "task": "select jobs.set_task(%s, i_max_running => %s, i_rate => %s, i_per => %s * interval '1 s')",
 }
 # What is limited; its jobs are many. -1: no limit.
-LIMITED: Final = (
-    *(("queue", queue) for queue in QUEUES),
-    ("task", "quick"),
-    ("task", "writes"),
-    ("task", "gathers"),
-)
+_LIMITED = {"queue": QUEUES, "task": ("quick", "naps", "writes", "gathers")}
 _PER = 1.0
 # A job with a key could be published again once it is deleted, and a child is counted: they stay.
 _RECENT = """
@@ -54,6 +50,10 @@ class Attendant:
         self._journal = journal
         self._draw = draw
 
+    def services(self) -> list[Coroutine[Any, Any, None]]:
+        """Return all that it does, side by side."""
+        return [self.pause(), self.limit("queue"), self.limit("task"), self.meddle()]
+
     async def pause(self) -> None:
         """Pause a queue and resume it, again and again; none is ever left paused."""
         while True:
@@ -67,13 +67,13 @@ class Attendant:
             finally:
                 await asyncio.shield(self._observer.rows("select jobs.resume_queue(%s)", [queue]))
 
-    async def limit(self) -> None:
+    async def limit(self, kind: str) -> None:
         """Limit a queue or a task, change that and remove it, again and again; see `lift`."""
         while True:
             await asyncio.sleep(self._draw.uniform(0.2, 1))
-            kind, name = self._draw.choice(LIMITED)
+            name = self._draw.choice(_LIMITED[kind])
             for _ in range(self._draw.randint(1, 4)):
-                slots = self._draw.choice((-1, 0, 1, 2, 3, 5))
+                slots = self._draw.choice((-1, -1, 0, 1, 2, 4))
                 rate = self._draw.choice((-1, 3, 8, 15))
                 await self._limit(kind, name, slots, rate)
                 await asyncio.sleep(self._draw.uniform(0.3, 1.5))
@@ -81,8 +81,9 @@ class Attendant:
 
     async def lift(self) -> None:
         """Remove every limit, so that everything can end."""
-        for kind, name in LIMITED:
-            await self._limit(kind, name, -1, -1)
+        for kind, names in _LIMITED.items():
+            for name in names:
+                await self._limit(kind, name, -1, -1)
 
     async def _limit(self, kind: str, name: str, slots: int, rate: int) -> None:
         """Set a limit; however long the server is away, and each time that it is tried is written down."""

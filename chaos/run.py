@@ -159,9 +159,7 @@ class Run:
         """Have an operator at work while the block runs."""
         observer = Observer(lambda: self.server.dsn("chaos"))
         attendant = Attendant(observer, self.journal, random.Random(f"{self.plan.seed} attendant"))
-        work = [
-            asyncio.create_task(one) for one in (attendant.pause(), attendant.limit(), attendant.meddle())
-        ]
+        work = [asyncio.create_task(service) for service in attendant.services()]
         try:
             yield
             for task in work:
