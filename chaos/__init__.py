@@ -6,7 +6,7 @@
 * ``fleet``     the processes under test, started again when they end
 * ``tasks``     what the workers run
 * ``publisher``, ``consumer``, ``zombie``  the other clients; ``orders`` draws what is published
-* ``attendant`` retries, cancels and deletes jobs, pauses queues and resumes them
+* ``attendant`` retries, cancels and deletes jobs, pauses queues, limits queues and tasks
 * ``metronome`` measures how late the machine is, which the checker's times leave out
 * ``single``    single jobs of the harness's own
 * ``journal``   what every process writes down; survives ``kill -9``

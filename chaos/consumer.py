@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from chaos.journal import Journal, digest
+from chaos.journal import Journal, contents
 from chaos.orders import PLAIN
 from howdah import Howdah
 from howdah.errors import DatabaseUnavailable, HowdahError, JobNotFound, LeaseLost
@@ -68,8 +68,8 @@ class Consumer:
             attempt=job.row.attempt,
             task=job.row.task,
             token=kwargs["token"],
-            digest=digest(kwargs),
             in_thread=False,
+            **contents(kwargs),
         )
         await asyncio.sleep(self._draw.uniform(0, 0.1))
         self._journal.write("end", run=run, how="returned")

@@ -11,7 +11,7 @@ NEVER = 1e15
 
 
 class Move(msgspec.Struct, frozen=True):
-    """One committed change of a state table. `began` is the start of its transaction.
+    """One committed change of a state table. `began` is the start of its transaction, `committed` the end.
 
     `place` is the table, `verb` in, out or changed; `due`: of a scheduled row.
     """
@@ -29,6 +29,30 @@ class Move(msgspec.Struct, frozen=True):
     state: str | None = None
     due: float | None = None
     queue: str | None = None
+    committed: float | None = None
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What a job with a unique key carries from then on. `seq` counts together with that of moves.
+
+    `token` is that of the publish which came last, `batch` holds those that were merged. `asked`: when the
+    statement began that wrote it; `until`: the part of its life in which the job holds its key.
+    """
+
+    seq: int
+    at: float
+    asked: float
+    xid: str
+    job: int
+    created: bool
+    key: str
+    until: str
+    token: str
+    batch: tuple[str, ...]
+    queue: str = "default"
+    slot_key: str | None = None
+    slots: int = 1
+    committed: float | None = None
 
 
 class Life(msgspec.Struct, frozen=True):
@@ -51,7 +75,7 @@ class Beat(msgspec.Struct, frozen=True):
 class FinalJob(msgspec.Struct, frozen=True):
     """A job as the database shows it at the end; `digest` is that of its arguments.
 
-    `slot_key`: its concurrency key, which has so many `slots`.
+    `slot_key`: its concurrency key, which has so many `slots`. `batch`: tokens of those merged into it.
     """
 
     id: int
@@ -69,6 +93,8 @@ class FinalJob(msgspec.Struct, frozen=True):
     allow_failure: bool = False
     slot_key: str | None = None
     slots: int = 1
+    queue: str = "default"
+    batch: tuple[str, ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -91,6 +117,8 @@ class Publication(msgspec.Struct, frozen=True):
     """One call that published, of one token, and what came of it.
 
     `outcome`: ok, refused, unknown or rolled back. `expect`: the states in which the job may end.
+    `unique`: the harness's own name of the unique key. `period`: the seconds for which the key was to be held
+    in any case. `holder`: the job that a refusal named.
     """
 
     token: str
@@ -107,6 +135,10 @@ class Publication(msgspec.Struct, frozen=True):
     cancels: bool = False
     job: int | None = None
     created: bool | None = None
+    unique: str | None = None
+    mode: str = "skip"
+    period: float = 0.0
+    holder: int | None = None
 
 
 class Cancellation(msgspec.Struct, frozen=True):
@@ -136,6 +168,7 @@ class Execution(msgspec.Struct, frozen=True):
     how: str | None = None
     in_thread: bool = False
     alone: bool = False
+    batch: tuple[str, ...] = ()
 
 
 class HandIn(msgspec.Struct, frozen=True):
@@ -210,6 +243,22 @@ class Operation(msgspec.Struct, frozen=True):
     outcome: str
 
 
+class LimitChange(msgspec.Struct, frozen=True):
+    """A limit that was set by hand, or removed; `outcome`: ok or unknown.
+
+    `kind`: queue or task. None: there is none; `rate`: starts in any `per` seconds.
+    """
+
+    kind: str
+    name: str
+    max_running: int | None
+    rate: int | None
+    per: float
+    began: float
+    ended: float
+    outcome: str
+
+
 class Lateness(msgspec.Struct, frozen=True):
     """For how many seconds between two moments a process waited for the machine."""
 
@@ -244,6 +293,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
     config: Config
     moves: tuple[Move, ...] = ()
+    bodies: tuple[Body, ...] = ()
     lives: tuple[Life, ...] = ()
     beats: tuple[Beat, ...] = ()
     jobs: tuple[FinalJob, ...] = ()
@@ -260,5 +310,6 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     pauses: tuple[Pause, ...] = ()
     probes: tuple[Probe, ...] = ()
     operations: tuple[Operation, ...] = ()
+    limits: tuple[LimitChange, ...] = ()
     lateness: tuple[Lateness, ...] = ()
     remains: Remains = Remains()

@@ -59,6 +59,16 @@ def read_journals(folder: Path, pid: int | None = None) -> list[dict[str, Any]]:
     return sorted(lines, key=lambda line: float(line["at"]))
 
 
+def contents(kwargs: Any) -> dict[str, Any]:
+    """Return the fingerprint of arguments without their batch, which others may add to, and the batch.
+
+    >>> contents({"token": "t1", "batch": ["t1"]})["batch"]
+    ['t1']
+    """
+    fixed = {name: value for name, value in kwargs.items() if name != "batch"} if kwargs else kwargs
+    return {"digest": digest(fixed), "batch": kwargs.get("batch", []) if kwargs else []}
+
+
 def digest(document: Any) -> str:
     """Return a fingerprint of a JSON document, the same however it is written.
 

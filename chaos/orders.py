@@ -15,6 +15,11 @@ PLAIN = "plain"
 TENANTS = ("one", "two", "three")
 # Jobs of one of these keys run one, two or three at a time.
 _SLOT_KEYS = 30
+# One order in eight is for unique jobs, of one of these tasks, for one of so many things: some have names, of
+# the others the database makes keys.
+UNIQUE = ("gathers", "gathers_in_thread", "by_hand")
+_UNIQUE = 0.125
+_NAMED, _MADE = 2, 2
 # What the workers have, and some jobs require.
 LABEL = "chaos"
 # Tasks whose jobs legitimately wait when a run ends.
@@ -47,7 +52,8 @@ class Order:
     """One job to publish: how it is done, and which states it may end in.
 
     `mode`: plain, sync, many (`number` jobs), transaction, rollback. `keyed`: published with a key, and again
-    until answered. `cancel_after`: seconds after which it is cancelled.
+    until answered. `cancel_after`: seconds after which it is cancelled. `things`: for which its jobs are
+    unique, in turn. `open`: seconds for which its transaction stays open.
     """
 
     task: str
@@ -59,10 +65,30 @@ class Order:
     cancel_after: float | None = None
     expect: tuple[str, ...] = ("succeeded",)
     number: int = 4
+    things: tuple[int, ...] = ()
+    open: float = 0.0
+
+    def arguments(self, tokens: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the arguments of each job."""
+        given = [{"token": token, **self.kwargs} for token in tokens]
+        if self.things:
+            for n, one in enumerate(given):
+                one |= {"thing": self.things[n % len(self.things)], "batch": [one["token"]]}
+        return given
+
+    def unique_names(self, number: int) -> list[str] | None:
+        """Return what the harness calls the unique key of each of so many jobs."""
+        if not self.things:
+            return None
+        return [f"{self.task} {self.things[n % len(self.things)]}" for n in range(number)]
 
 
 def draw_order(draw: random.Random) -> Order:
     """Return the next order."""
+    return _unique(draw) if draw.random() < _UNIQUE else _ordinary(draw)
+
+
+def _ordinary(draw: random.Random) -> Order:
     (kind,) = draw.choices([kind for kind, _ in _KINDS], [weight for _, weight in _KINDS])
     task, kwargs, options, expect = kind(draw)
     if task not in WAITING and "queue" not in options:
@@ -83,6 +109,47 @@ def draw_order(draw: random.Random) -> Order:
     return Order(task, kwargs, options, mode, keyed, twice, cancel, expect)
 
 
+def _unique(draw: random.Random) -> Order:
+    """Return an order for jobs of which there may be one for each thing.
+
+    It is never repeated: without an answer nobody knows whether that was merged already.
+    """
+    task = draw.choice(UNIQUE)
+    how = draw.choices(("plain", "sync", "many", "transaction", "rollback"), (6, 2, 3, 5, 2))[0]
+    how = "plain" if task in UNKNOWN and how == "many" else how
+    thing = draw.randrange(_NAMED + _MADE)
+    things: tuple[int, ...] = (thing,)
+    if how == "many":
+        things = tuple(_NAMED + draw.randrange(_MADE) for _ in range(3))
+    mode = draw.choices(("skip", "replace", "merge", "reject"), (4, 3, 3, 2))[0]
+    options: dict[str, Any] = {"unique_mode": mode, **_shared(draw, task)}
+    options |= {"unique": ["thing"]} if things[0] >= _NAMED else {"unique_key": f"{task} {thing}"}
+    untils = (
+        ("waiting", "started") if mode in ("replace", "merge") else ("waiting", "started", "finished", None)
+    )
+    if until := draw.choice(untils):
+        options["unique_until"] = until
+    if mode in ("skip", "reject") and draw.random() < 0.3:
+        options["unique_for"] = round(draw.uniform(0.2, 1), 2)
+    if draw.random() < (0.8 if mode in ("replace", "merge") else 0.3):
+        options["delay"] = round(draw.uniform(0.05, 1.5), 2)
+    kwargs, expect = _thing(draw, task, options)
+    cancel = round(draw.uniform(0, 0.5), 2) if draw.random() < 0.05 else None
+    opened = round(draw.uniform(0, 0.2), 2)
+    return Order(task, kwargs, options, how, cancel_after=cancel, expect=expect, things=things, open=opened)
+
+
+def _thing(draw: random.Random, task: str, options: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what a unique job is told, and where it ends. Those of one task are tried equally often."""
+    if task == "by_hand":
+        _, kwargs, more, expect = _plain(draw)
+        options |= more
+        return kwargs, expect
+    options["queue"] = draw.choice(QUEUES)
+    failures = draw.choice((0, 0, 0, 0, 1, 2))
+    return {"seconds": round(draw.uniform(0, 0.6), 3), "failures": failures}, _SUCCEEDS
+
+
 def _shared(draw: random.Random, task: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if draw.random() < 0.3:
@@ -97,7 +164,7 @@ def _shared(draw: random.Random, task: str) -> dict[str, Any]:
 
 def with_parents(order: Order, draw: random.Random, recent: Sequence[int]) -> Order:
     """Return the order, now and then for a job that waits for some of these."""
-    if not recent or order.task in WAITING or draw.random() > _CHILDREN:
+    if not recent or order.task in WAITING or order.things or draw.random() > _CHILDREN:
         return order
     options = {"depends_on": draw.sample(recent, min(len(recent), draw.randint(1, 3)))}
     if draw.random() < 0.5:

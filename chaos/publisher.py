@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from chaos.journal import Journal, digest
+from chaos.journal import Journal, contents
 from chaos.orders import (
     BACKLOG,
     LEDGER,
@@ -29,7 +29,7 @@ from chaos.tasks import app
 from howdah import calls
 from howdah.drivers.asyncpg import TROUBLE
 from howdah.drivers.conninfo import asyncpg_arguments
-from howdah.errors import DatabaseUnavailable, HowdahError
+from howdah.errors import DatabaseUnavailable, DuplicateJob, HowdahError
 
 if TYPE_CHECKING:
     from howdah.job import Job
@@ -122,6 +122,9 @@ class Publisher:
         except (DatabaseUnavailable, *TROUBLE) as error:
             self._journal.write("unknown", call=call, error=_one_line(error))
             return False, None
+        except DuplicateJob as error:
+            self._journal.write("refused", call=call, error=_one_line(error), holder=int(error.job_id or 0))
+            return True, None
         except HowdahError as error:
             self._journal.write("refused", call=call, error=_one_line(error))
             return True, None
@@ -143,23 +146,26 @@ class Publisher:
             task=order.task,
             mode=order.mode,
             expect=order.expect,
-            digests=[digest({"token": token, **order.kwargs}) for token in tokens],
+            digests=[contents(kwargs)["digest"] for kwargs in order.arguments(tokens)],
             max_retries=order.options.get("max_retries"),
             cancels=order.cancel_after is not None,
+            uniques=order.unique_names(len(tokens)),
+            unique_mode=order.options.get("unique_mode"),
+            unique_for=order.options.get("unique_for"),
         )
         return call
 
     async def _published(self, order: Order, tokens: list[str], key: str | None, call: str) -> list[Job[Any]]:
         options = order.options | ({"key": key} if key else {})
-        kwargs = {"token": tokens[0], **order.kwargs}
+        arguments = order.arguments(tokens)
+        kwargs = arguments[0]
         match order.mode:
             case "sync":
                 return [await asyncio.to_thread(app.publish_sync, order.task, kwargs=kwargs, **options)]
             case "many":
                 task = app.tasks.get(order.task)
                 assert task is not None
-                many = [{"token": token, **order.kwargs} for token in tokens]
-                return list(await task.options(**options).publish_many(many))
+                return list(await task.options(**options).publish_many(arguments))
             case "transaction" | "rollback":
                 return [await self._in_transaction(order, kwargs, options, call)]
         return [await app.publish(order.task, kwargs=kwargs, **options)]
@@ -172,6 +178,7 @@ class Publisher:
             transaction = connection.transaction()
             await transaction.start()
             job = await app.publish(order.task, kwargs=kwargs, connection=connection, **options)
+            await asyncio.sleep(order.open)
             if order.mode == "rollback":
                 await transaction.rollback()
                 self._journal.write("rolled back", call=call)

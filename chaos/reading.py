@@ -12,6 +12,7 @@ from chaos.history import (
     Exit,
     HandIn,
     Lateness,
+    LimitChange,
     Operation,
     Pause,
     Probe,
@@ -133,6 +134,23 @@ class Journals:
         answered = {line["call"]: line for line in self.of("operated")}
         return tuple(_operation(line, answered.get(line["at"])) for line in self.of("operate"))
 
+    def limits(self) -> tuple[LimitChange, ...]:
+        """Return which limits were set by hand; of a call that was never answered nobody knows."""
+        answered = {line["call"]: line["at"] for line in self.of("limited")}
+        return tuple(
+            LimitChange(
+                line["kind"],
+                line["name"],
+                line["max_running"],
+                line["rate"],
+                line["per"],
+                line["at"],
+                answered.get(line["at"], NEVER),
+                "ok" if line["at"] in answered else "unknown",
+            )
+            for line in self.of("limit")
+        )
+
     def lateness(self) -> tuple[Lateness, ...]:
         """Return how late the machine was, in the order of time."""
         return tuple(Lateness(line["since"], line["until"], line["late"]) for line in self.of("late"))
@@ -157,6 +175,10 @@ def _publications(line: Line, end: Line | None) -> Iterable[Publication]:
             cancels=line["cancels"],
             job=answer.get("job"),
             created=answer.get("created"),
+            unique=line["uniques"][position] if line.get("uniques") else None,
+            mode=line.get("unique_mode") or "skip",
+            period=line.get("unique_for") or 0.0,
+            holder=end.get("holder") if end else None,
         )
 
 
@@ -167,6 +189,7 @@ def _execution(line: Line, end: Line | None) -> Execution:
         **{name: line[name] for name in names},
         pid=worker or line["pid"],
         alone=worker is not None,
+        batch=tuple(line.get("batch", ())),
         began=line["at"],
         ended=end["at"] if end else NEVER,
         how=end["how"] if end else None,

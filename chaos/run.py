@@ -159,7 +159,7 @@ class Run:
         """Have an operator at work while the block runs."""
         observer = Observer(lambda: self.server.dsn("chaos"))
         attendant = Attendant(observer, self.journal, random.Random(f"{self.plan.seed} attendant"))
-        work = [asyncio.create_task(attendant.pause()), asyncio.create_task(attendant.meddle())]
+        work = [asyncio.create_task(service) for service in attendant.services()]
         try:
             yield
             for task in work:
@@ -169,6 +169,7 @@ class Run:
             for task in work:
                 task.cancel()
             await asyncio.gather(*work, return_exceptions=True)
+            await attendant.lift()
             await observer.close()
 
     async def _populate(self) -> None:
@@ -245,6 +246,7 @@ class Run:
         history = History(
             config=config,
             moves=await export.moves(),
+            bodies=await export.bodies(),
             lives=await export.lives(),
             beats=await export.beats(),
             jobs=await export.jobs(),
@@ -261,6 +263,7 @@ class Run:
             pauses=journals.pauses(),
             probes=journals.probes(),
             operations=journals.operations(),
+            limits=journals.limits(),
             lateness=journals.lateness(),
             remains=remains,
         )
@@ -286,6 +289,7 @@ _LEFT = {
     "running rows": "select count(*) from howdah.running",
     "notices": "select count(*) from howdah.notice",
     "deadlocks": "select coalesce(sum(deadlocks), 0) from pg_stat_database",
+    "unique keys held": "select count(*) from howdah.unique_key u where howdah.is_held(u, howdah.now())",
     "prepared transactions": "select count(*) from pg_prepared_xacts",
 }
 _COMPLAINT = re.compile(r"Traceback|\bERROR\b|never retrieved|was never awaited|Exception in|Fatal Python")

@@ -38,6 +38,23 @@ create table chaos.effect (
     token text not null
 );
 
+-- What a job with a unique key carries from then on: others replace it or add to it. Numbered as moves are, so that it
+-- is known which of both came first; `asked`: when the statement began.
+create table chaos.body (
+    seq          bigint primary key default nextval(pg_get_serial_sequence('chaos.move', 'seq')),
+    at           timestamptz not null default clock_timestamp(),
+    asked        timestamptz not null default statement_timestamp(),
+    xid          text not null default pg_current_xact_id()::text,
+    job          bigint not null,
+    created      boolean not null,
+    unique_key   text not null,
+    unique_until text not null,     -- waiting, started, finished
+    kwargs       jsonb not null,
+    queue        text not null,
+    slot_key     text,
+    slots        integer
+);
+
 create function chaos.note()
     returns trigger
     language plpgsql
@@ -59,7 +76,8 @@ begin
     values ((v_row ->> 'id')::bigint, tg_table_name,
             case tg_op when 'INSERT' then 'in' when 'DELETE' then 'out' else 'changed' end,
             (v_row ->> 'run_id')::bigint, (v_row ->> 'worker_id')::bigint, (v_row ->> 'attempt')::integer,
-            v_row ->> 'state', (v_row ->> 'run_at')::timestamptz, v_row ->> 'queue');
+            v_row ->> 'state', (v_row ->> 'run_at')::timestamptz,
+            split_part(split_part(v_row ->> 'queue', '+', 1), '/', 1));     -- where it lies is a lane of the queue
     return null;
 end;
 $$;
@@ -69,6 +87,23 @@ create trigger chaos_note after insert or update or delete on howdah.blocked for
 create trigger chaos_note after insert or update or delete on howdah.ready for each row execute function chaos.note();
 create trigger chaos_note after insert or update or delete on howdah.running for each row execute function chaos.note();
 create trigger chaos_note after insert or update or delete on howdah.finished for each row execute function chaos.note();
+
+create function chaos.note_body()
+    returns trigger
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into chaos.body (job, created, unique_key, unique_until, kwargs, queue, slot_key, slots)
+    values (new.id, tg_op = 'INSERT', new.unique_key, new.unique_until, new.body -> 'kwargs', coalesce(new.queue, 'default'),
+            new.concurrency_key, new.concurrency_limit);
+    return null;
+end;
+$$;
+
+create trigger chaos_note after insert or update of body on howdah.job for each row when (new.unique_key is not null)
+    execute function chaos.note_body();
 
 create function chaos.note_life()
     returns trigger

@@ -30,6 +30,7 @@ SETTINGS = {
     "max_wal_size": "64MB",
     "min_wal_size": "32MB",
     "deadlock_timeout": "100ms",
+    "track_commit_timestamp": "on",
     "log_min_error_statement": "error",
 }
 _PATIENCE = 20.0

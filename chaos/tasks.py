@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from chaos.journal import Journal, digest
+from chaos.journal import Journal, contents
 from howdah import Cancel, Context, Howdah, Retry, Snooze
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def journalled(ctx: Context, *, in_thread: bool = False) -> Iterator[None]:
         attempt=job.attempt,
         task=job.task,
         token=kwargs["token"],
-        digest=digest(kwargs),
         in_thread=in_thread,
         worker=_WORKER,
+        **contents(kwargs),
     )
     try:
         yield
@@ -103,6 +103,10 @@ def naps_in_thread(ctx: Context, token: str, seconds: float) -> dict[str, Any]:
 @app.task(name="writes", max_retries=50, backoff=_BACKOFF)
 async def writes(ctx: Context, token: str, seconds: float = 0, failures: int = 0) -> dict[str, Any]:
     """Write a row that must be there once if the job succeeds, and not at all if it does not."""
+    return await _wrote(ctx, token, seconds, failures)
+
+
+async def _wrote(ctx: Context, token: str, seconds: float, failures: int) -> dict[str, Any]:
     with journalled(ctx):
         await ctx.connection.execute(_EFFECT, ctx.job.id, ctx.job.run_id, token)
         await asyncio.sleep(seconds)
@@ -137,12 +141,23 @@ async def writes_alone_async(
     ctx: Context, token: str, seconds: float = 0, failures: int = 0
 ) -> dict[str, Any]:
     """Do what `writes` does, in an event loop in a process of its own."""
-    with journalled(ctx):
-        await ctx.connection.execute(_EFFECT, ctx.job.id, ctx.job.run_id, token)
-        await asyncio.sleep(seconds)
-        if ctx.attempt <= failures:
-            raise AsItShall
-        return answer(ctx, token)
+    return await _wrote(ctx, token, seconds, failures)
+
+
+@app.task(name="gathers", max_retries=50, backoff=_BACKOFF)
+async def gathers(
+    ctx: Context, *, token: str, batch: list[str], thing: int, seconds: float = 0, failures: int = 0
+) -> dict[str, Any]:
+    """Do what `writes` does, for a thing of which others may have said something since."""
+    return await _wrote(ctx, token, seconds, failures)
+
+
+@app.task(name="gathers_in_thread", max_retries=50, backoff=_BACKOFF)
+def gathers_in_thread(
+    ctx: Context, *, token: str, batch: list[str], thing: int, seconds: float = 0, failures: int = 0
+) -> dict[str, Any]:
+    """Do what `gathers` does, in a thread."""
+    return _written(ctx, token, seconds, failures, in_thread=True)
 
 
 @app.task(name="poisons", max_retries=50, backoff=_BACKOFF)

@@ -14,6 +14,7 @@ from chaos.orders import ISOLATED
 
 if TYPE_CHECKING:
     from chaos.history import (
+        Body,
         Effect,
         Execution,
         Failure,
@@ -122,6 +123,61 @@ class Book:
         for call in self.history.publications:
             found[call.token].append(call)
         return found
+
+    @cached_property
+    def together(self) -> dict[str, list[Publication]]:
+        """What each call has published."""
+        found: dict[str, list[Publication]] = defaultdict(list)
+        for one in self.history.publications:
+            found[one.call].append(one)
+        return found
+
+    @cached_property
+    def named(self) -> dict[int, list[Publication]]:
+        """The calls that were answered with each job."""
+        found: dict[int, list[Publication]] = defaultdict(list)
+        for call in self.history.publications:
+            if call.outcome == "ok" and call.job is not None:
+                found[call.job].append(call)
+        return found
+
+    @cached_property
+    def bodies(self) -> dict[int, list[Body]]:
+        """What each job with a unique key has carried, in that order."""
+        found: dict[int, list[Body]] = defaultdict(list)
+        for body in sorted(self.history.bodies, key=lambda one: one.seq):
+            found[body.job].append(body)
+        return found
+
+    @cached_property
+    def brought(self) -> dict[str, list[Body]]:
+        """The bodies with which each token came into a job: once for each time that it is in there."""
+        found: dict[str, list[Body]] = defaultdict(list)
+        for bodies in self.bodies.values():
+            before: Counter[str] = Counter()
+            for body in bodies:
+                now = Counter(body.batch)
+                for token in (now - before).elements():
+                    found[token].append(body)
+                before = now
+        return found
+
+    def body_at(self, job: int, seq: int) -> Body | None:
+        """Return what a job with a unique key carried at a moment."""
+        return next((body for body in reversed(self.bodies.get(job, ())) if body.seq < seq), None)
+
+    def unique_names(self, body: Body) -> set[str | None]:
+        """Return what the harness calls the key of a job."""
+        return {call.unique for call in self.calls.get(body.token, ())}
+
+    def changed_in(self, job: int, xid: str) -> bool:
+        """Tell whether another publish has changed a waiting job in a transaction."""
+        return any(body.xid == xid and not body.created for body in self.bodies.get(job, ()))
+
+    def deleted_at(self, job: int) -> float:
+        """Return when a job was deleted."""
+        gone = [edge.source for edge in self.edges.get(job, ()) if edge.source and edge.target is None]
+        return min((NEVER if move.committed is None else move.committed for move in gone), default=NEVER)
 
     @cached_property
     def failures(self) -> dict[int, Failure]:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from chaos.checker.book import Book, Run
     from chaos.history import Execution, FinalJob, HandIn, Strike
 
-WRITES = frozenset({"writes", "writes_in_thread", "writes_alone", "writes_alone_async"})
+WRITES = frozenset(
+    {"writes", "writes_in_thread", "writes_alone", "writes_alone_async", "gathers", "gathers_in_thread"}
+)
 _ENDS = {
     "ack": {"finished"},
     "nack": {"scheduled", "finished"},

@@ -1,4 +1,4 @@
-"""S1, S2, S3, S14, S20, S21: what was published, and what became of it."""
+"""S1, S2, S3, S20, S21, and the keys of S14: what was published, and what became of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chaos.checker.transitions import DEATHS_ALONE
 from chaos.orders import WAITING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from chaos.checker.book import Book
     from chaos.history import FinalJob, Publication
@@ -40,7 +40,10 @@ def _may_wait(job: FinalJob) -> bool:
 
 
 def _wrong_end(book: Book, call: Publication, job: FinalJob) -> str | None:
-    expected = {*call.expect, *({"cancelled"} if call.cancels or book.operated(job.id, "cancel") else ())}
+    # who publishes under a unique key may cancel the job that is there; it does what was said last
+    said = book.calls.get(job.token, [call])[0] if call.unique else call
+    cancels = any(one.cancels for one in book.named[job.id])
+    expected = {*said.expect, *({"cancelled"} if cancels or book.operated(job.id, "cancel") else ())}
     if job.state in expected:
         return None
     if job.state == "failed" and job.kind == "crash" and book.deaths_alone[job.id] >= DEATHS_ALONE:
@@ -75,7 +78,7 @@ def unknown_once(book: Book) -> Finding:
         if outcomes <= {"ok"} and len(calls) == 1:
             continue
         examined += 1
-        number = len(book.by_token.get(token, []))
+        number = len(_found(book, calls[0]))
         least = 1 if "ok" in outcomes and token not in deleted else 0
         most = 0 if outcomes <= _UNDONE else 1
         if not least <= number <= most:
@@ -84,26 +87,28 @@ def unknown_once(book: Book) -> Finding:
     return Finding(examined, wrong)
 
 
+def _found(book: Book, call: Publication) -> Sequence[object]:
+    """Return where a token is: the jobs that carry it, or the places at which it came into one."""
+    return (book.brought if call.unique else book.by_token).get(call.token, [])
+
+
 def _halves(book: Book) -> list[str]:
     """Say which calls of several jobs have published some of them only."""
-    tokens: dict[str, list[str]] = {}
-    for one in book.history.publications:
-        tokens.setdefault(one.call, []).append(one.token)
     deleted = _deleted(book)
-    there = {
-        call: {token in book.by_token for token in many if token not in deleted}
-        for call, many in tokens.items()
-    }
-    return [
-        f"call {call} has published a part of {tokens[call]}" for call, seen in there.items() if len(seen) > 1
-    ]
+    wrong = []
+    for call, together in book.together.items():
+        # who meets a unique key and leaves it at that has published nothing
+        many = [one for one in together if one.unique is None or one.mode != "skip"]
+        if len({bool(_found(book, one)) for one in many if one.unique or one.token not in deleted}) > 1:
+            wrong.append(f"call {call} has published a part of {[one.token for one in many]}")
+    return wrong
 
 
 def _deleted(book: Book) -> set[str]:
     return {one.token for many in book.operations.values() for one in many if one.verb.startswith("delete")}
 
 
-def unique_keys(book: Book) -> Finding:
+def own_keys(book: Book) -> Finding:
     """S14: a key belongs to one job, one call has created it, and every answer names that job."""
     wrong: list[str] = []
     keys: dict[str, list[Publication]] = {}

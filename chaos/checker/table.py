@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chaos.checker import families, fencing, limits, liveness, publishing, remains, transitions
+from chaos.checker import families, fencing, limits, liveness, publishing, remains, transitions, unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,9 +41,9 @@ INVARIANTS: tuple[Invariant, ...] = (
     Invariant("S9", "each run is executed at most once, by its claimant", fencing.explained_starts),
     Invariant("S10", "nobody goes on with a run that has ended", fencing.no_overtime),
     Invariant("S11", "attempts count failures only, and have an end", transitions.attempts),
-    Invariant("S12", "no key has more runs than slots", limits.slots),
-    Invariant("S13", "rates", reason="proofs/limits.py counts every start of a rate, with kills"),
-    Invariant("S14", "a key belongs to one job", publishing.unique_keys),
+    Invariant("S12", "nothing has more runs than slots", limits.slots),
+    Invariant("S13", "nothing starts faster than its rate", limits.rates),
+    Invariant("S14", "a key belongs to one job, a unique key to one at a time", unique.keys),
     Invariant("S15", "a job that waits for others runs or ends as they say", families.families),
     Invariant("S16", "steps and events", reason="there are no steps and no events yet"),
     Invariant("S17", "schedules", reason="there are no schedules yet"),

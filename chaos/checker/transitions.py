@@ -63,9 +63,18 @@ def known_transitions(book: Book) -> Finding:
         f"job {job}: {edge.name} is no transition"
         for job, edges in book.edges.items()
         for edge in edges
-        if not _by_an_operator(book, job, edge) and (edge.target is None or not _known(edge))
+        if not _by_an_operator(book, job, edge)
+        and (edge.target is None or not (_known(edge) or _replaced(book, edge)))
     ]
     return Finding(sum(map(len, book.edges.values())), wrong)
+
+
+def _replaced(book: Book, edge: Edge) -> bool:
+    """Tell whether a waiting job was put where another publish under its unique key wanted it."""
+    source, target = edge.source, edge.target
+    if source is None or target is None or not book.changed_in(edge.job, target.xid):
+        return False
+    return source.place in ALLOWED and target.place in ("scheduled", "ready") and source.place != "finished"
 
 
 def _known(edge: Edge) -> bool:
@@ -165,7 +174,8 @@ def nothing_early(book: Book) -> Finding:
         for edge in edges:
             if edge.source is not None and edge.source.place == "scheduled" and due is not None:
                 examined += 1
-                if _left_early(edge, due) and not _by_an_operator(book, job, edge):
+                moved = _by_an_operator(book, job, edge) or _replaced(book, edge)
+                if _left_early(edge, due) and not moved:
                     wrong.append(f"job {job} became ready {due - _time(edge):.3f} s before it was due")
             due = edge.target.due if edge.target and edge.target.place == "scheduled" else None
     for cancelled in book.history.cancellations:

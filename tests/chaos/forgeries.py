@@ -268,22 +268,6 @@ def a_retried_job_kept_its_attempts(history: History) -> History:
     return moves(history, lambda move: move.job == story.RETRIED and move.at == 13.0, attempt=1)
 
 
-def a_key_belongs_to_two_jobs(history: History) -> History:
-    return replace(history, jobs=(*history.jobs, replace(_job_of(history, story.KEYED), id=93)))
-
-
-def two_calls_created_one_key(history: History) -> History:
-    calls = tuple(replace(call, created=True) if call.key else call for call in history.publications)
-    return replace(history, publications=calls)
-
-
-def an_answer_named_another_job(history: History) -> History:
-    calls = tuple(
-        replace(call, job=story.WRITES) if call.call == "c4b" else call for call in history.publications
-    )
-    return replace(history, publications=calls)
-
-
 def a_job_became_ready_before_it_was_due(history: History) -> History:
     return moves(history, lambda move: move.job == story.DELAYED and move.place == "scheduled", due=11.0)
 
@@ -375,7 +359,6 @@ FORGERIES: dict[str, list[Forge]] = {
         a_retried_job_kept_its_attempts,
     ],
     "S12": [more_ran_than_a_key_has_slots],
-    "S14": [a_key_belongs_to_two_jobs, two_calls_created_one_key, an_answer_named_another_job],
     "S15": [a_child_ran_without_its_parent, a_child_was_cancelled_for_nothing, a_child_waits_for_ever],
     "S19": [
         a_job_became_ready_before_it_was_due,

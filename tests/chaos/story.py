@@ -29,6 +29,7 @@ from chaos.history import (
     Strike,
     ZombieCall,
 )
+from tests.chaos import story_of_keys
 
 FIRST, SECOND = 11, 12  # workers
 FIRST_PID, SECOND_PID, PUBLISHER_PID, CONSUMER_PID = 101, 102, 201, 301
@@ -76,13 +77,14 @@ def clean() -> History:
     """Return the history."""
     return History(
         config=Config(1, 60.0, 3.0, 3.0, ("kill_worker", "stop_postgres", "kill_publisher")),
-        moves=tuple(_moves()),
+        moves=(*_moves(), *story_of_keys.moves()),
+        bodies=story_of_keys.bodies(),
         lives=(
             Life(FIRST, FIRST_PID, 3.0, 0.0, 22.0),
             Life(SECOND, SECOND_PID, 3.0, 0.0, 60.0),
         ),
         beats=(Beat(FIRST, 19.9), Beat(SECOND, 19.9)),
-        jobs=tuple(_jobs()),
+        jobs=(*_jobs(), *story_of_keys.jobs()),
         failures=(
             Failure(FAILS, 1002, "error"),
             Failure(RESCUED, 1006, "crash"),
@@ -94,9 +96,9 @@ def clean() -> History:
             Effect(RETRIED, 1013, "t30"),
             Effect(ALONE, 1015, "t32"),
         ),
-        publications=tuple(_publications()),
+        publications=(*_publications(), *story_of_keys.publications()),
         cancellations=(Cancellation(CANCELLED, 1.2, 1.4, "cancelled"),),
-        executions=tuple(_executions()),
+        executions=(*_executions(), *story_of_keys.executions()),
         hand_ins=(
             HandIn(BY_HAND, 1004, "ack", 4.95, 5.05, "ok"),
             HandIn(BY_HAND, 1004, "nack", 8.0, 8.1, "lost"),
@@ -117,7 +119,9 @@ def clean() -> History:
             Operation("retry", RETRIED, "t30", 12.95, 13.05, "ok"),
             Operation("delete by force", DELETED, "t31", 13.9, NEVER, "unknown"),
             Operation("retry", WRITES, "t1", 49.9, 50.1, "JB004"),
+            *story_of_keys.operations(),
         ),
+        limits=story_of_keys.limits(),
         remains=Remains(counts={"advisory locks": 0, "sessions of clients": 0}, drained=4.0),
     )
 

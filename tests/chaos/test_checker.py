@@ -11,7 +11,9 @@ from chaos.checker import judge
 from chaos.checker.table import INVARIANTS
 from chaos.history import NEVER, Exit, Failure, History, Lateness, Probe, Remains, Strike
 from tests.chaos import story
+from tests.chaos.forged_keys import FORGED_KEYS
 from tests.chaos.forgeries import FORGERIES
+from tests.chaos.story_of_keys import GATHERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +42,7 @@ def test_every_invariant_that_is_checked_looks_at_something(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "forge"),
-    [(name, forge) for name, forges in FORGERIES.items() for forge in forges],
+    [(name, forge) for some in (FORGERIES, FORGED_KEYS) for name, many in some.items() for forge in many],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_a_forged_history_is_refused(name: str, forge: Callable[[History], History]) -> None:
@@ -51,7 +53,7 @@ def test_a_forged_history_is_refused(name: str, forge: Callable[[History], Histo
 
 
 def test_every_invariant_that_is_checked_has_a_forgery() -> None:
-    assert sorted(FORGERIES) == sorted(CHECKED)
+    assert {*FORGERIES, *FORGED_KEYS} == {*CHECKED}
 
 
 def test_an_invariant_without_a_check_says_why() -> None:
@@ -174,3 +176,66 @@ def test_a_slow_probe_among_fast_ones_is_no_violation_of_the_median() -> None:
 
 def test_what_is_counted_is_nothing_left() -> None:
     assert outcome(changed(remains=Remains(counts={"notices": 0}, drained=1.0)), "S22") == "held"
+
+
+# ── Limits set by hand, unique keys ──
+
+
+def test_a_limit_that_was_being_set_may_or_may_not_have_held() -> None:
+    first, *others = story.clean().limits
+    during = msgspec.structs.replace(first, max_running=0, began=54.55, ended=54.7)
+    before = msgspec.structs.replace(during, ended=54.58)
+    assert outcome(changed(limits=(first, during, *others)), "S12") == "held"
+    assert outcome(changed(limits=(first, before, *others)), "S12") == "violated"
+
+
+def test_a_limit_that_was_never_answered_may_or_may_not_hold() -> None:
+    first, *others = story.clean().limits
+    unknown = msgspec.structs.replace(first, max_running=0, rate=1, began=51.0, ended=NEVER)
+    limits = (first, msgspec.structs.replace(unknown, outcome="unknown"), *others)
+    assert [outcome(changed(limits=limits), name) for name in ("S12", "S13")] == ["held", "held"]
+
+
+def test_what_started_while_there_was_no_rate_does_not_count() -> None:
+    first, *others = story.clean().limits
+    free = msgspec.structs.replace(first, rate=None)
+    rated = msgspec.structs.replace(first, rate=1, began=52.2, ended=52.35)
+    lifted = msgspec.structs.replace(free, began=53.0, ended=53.1)
+    assert outcome(changed(limits=(free, rated, lifted, *others)), "S13") == "held"
+    assert outcome(changed(limits=(first, rated, lifted, *others)), "S13") == "violated"
+
+
+@pytest.mark.parametrize(("committed", "expected"), [(52.05, "violated"), (52.15, "held")])
+def test_a_job_that_waits_again_holds_its_key_if_nobody_was_asking_for_it_yet(
+    committed: float, expected: str
+) -> None:
+    """GATHERED is given back at 52.04; NEXT asks for the key at 52.19 and is given it at 52.2."""
+    again: dict[tuple[str, str], dict[str, Any]] = {
+        ("running", "in"): {"at": 52.02},
+        ("ready", "out"): {"at": 52.02},
+        ("running", "out"): {"at": 52.04, "committed": committed},
+        ("finished", "in"): {
+            "at": 52.04,
+            "committed": committed,
+            "place": "ready",
+            "run": None,
+            "state": None,
+            "attempt": 0,
+        },
+    }
+    moves = (
+        msgspec.structs.replace(move, **again.get((move.place, move.verb), {}))
+        if move.job == GATHERED
+        else move
+        for move in story.clean().moves
+    )
+    assert outcome(changed(moves=tuple(moves)), "S14") == expected
+
+
+def test_unique_keys_are_not_judged_before_every_mode_has_met_a_holder() -> None:
+    calls = story.clean().publications
+    for met in ("u2", "u4", "u6 u8", "u7"):
+        fewer = tuple(call for call in calls if call.token not in met.split())
+        judged = judge(changed(publications=fewer, bodies=(), jobs=(), executions=()))
+        assert next(one.examined for one in judged.judgements if one.name == "S14") == 0
+    assert outcome(story.clean(), "S14") == "held"

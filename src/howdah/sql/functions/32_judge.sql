@@ -194,7 +194,7 @@ begin
         i_held.opens_at[v_place] := null;
     end if;
     if i_limit.by_hand and i_limit.adopted_at is null then
-        i_held.used[v_place] := i_held.used[v_place] + coalesce(howdah.adopt_runs(i_limit, i_now), 0);
+        i_held.used[v_place] := i_held.used[v_place] + howdah.adopt_runs(i_limit, i_now);
         if not exists (select from howdah.limits l where l.id = i_limit.id and l.adopted_at is not null) then
             i_held.tokens[v_place] := 0;        -- closed until we know what was running before it
         end if;
