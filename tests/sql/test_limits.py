@@ -446,3 +446,51 @@ def test_one_claim_looks_past_thousands_that_have_to_wait(sql: Session, limit: i
     assert taken(sql, 1) == [first]
     assert taken(sql, 1) == [other]
     sound(sql)
+
+
+def test_a_rate_set_for_a_key_leaves_it_as_many_slots_as_its_jobs_say(sql: Session) -> None:
+    sql.rows("select jobs.set_key('k', i_rate => 100, i_per => '1 min')")
+    jobs = [publish(sql, concurrency_key="k") for _ in range(3)]
+
+    assert taken(sql) == jobs[:1]
+    sound(sql)
+
+
+def test_who_waits_behind_the_first_of_a_line_goes_on_when_that_one_is_gone(sql: Session) -> None:
+    for leave in ("cancel", "delete"):
+        sql.rows("select jobs.set_task('shop.mail', i_max_running => 3)")
+        running, large, small = (publish(sql, slots=slots) for slots in (2, 3, 1))
+        assert taken(sql) == [running]
+        assert taken(sql) == []
+        sql.rows(f"select * from jobs.{leave}(%s)", large)
+
+        assert taken(sql) == [small]
+        sound(sql)
+        ack(sql, running)
+        ack(sql, small)
+
+
+def test_who_waits_behind_the_first_of_a_line_goes_on_when_that_one_has_to_wait_in_another(
+    sql: Session,
+) -> None:
+    sql.rows("select jobs.set_task('slow', i_max_running => 1)")
+    slow, first = publish(sql, "slow"), publish(sql, concurrency_key="k")
+    assert taken(sql) == [slow, first]
+    publish(sql, "slow", concurrency_key="k")
+    last = publish(sql, concurrency_key="k")
+    assert taken(sql) == []
+    ack(sql, first)
+
+    assert taken(sql) == [last]
+    sound(sql)
+
+
+def test_what_waits_for_a_limit_goes_where_its_task_is_declared_to_belong(sql: Session) -> None:
+    first, second = (publish(sql, "late", concurrency_key="k") for _ in range(2))
+    assert taken(sql) == [first]
+    assert taken(sql) == []
+    start_worker(sql, {"name": "late", "queue": "mail", "priority": 5})
+    ack(sql, first)
+
+    assert sql.value("select job_id from jobs.consume(1, array['mail'])") == second
+    sound(sql)

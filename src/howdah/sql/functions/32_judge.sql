@@ -144,12 +144,14 @@ $$;
 comment on function howdah.look_into_limit is 'Count the starts of a rate, and the runs that were there before a limit.';
 
 
--- howdah.most: how many slots a limit has for a job; null: no end of them. What is set for a key counts, else its job's word.
+-- howdah.most: how many slots a limit has for a job; null: no end of them. What is set for a key counts, else its job's word:
+-- who sets only a rate has said nothing about slots.
 create or replace function howdah.most(i_limits howdah.limit_state, i_place integer, i_is_key boolean, i_at_most integer)
     returns integer
     language sql
     immutable
-    return case when i_is_key and not i_limits.by_hand[i_place] then coalesce(i_at_most, 1) else i_limits.max_running[i_place] end;
+    return case when i_is_key and (not i_limits.by_hand[i_place] or i_limits.max_running[i_place] is null) then coalesce(i_at_most, 1)
+                else i_limits.max_running[i_place] end;
 
 comment on function howdah.most is 'Slots of a limit.';
 
