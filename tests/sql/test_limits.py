@@ -494,3 +494,28 @@ def test_what_waits_for_a_limit_goes_where_its_task_is_declared_to_belong(sql: S
 
     assert sql.value("select job_id from jobs.consume(1, array['mail'])") == second
     sound(sql)
+
+
+@pytest.mark.parametrize("options", [{"tenant": "one"}, {"requires": ["gpu"]}])
+def test_jobs_of_new_tenants_and_labels_count_in_a_full_queue(sql: Session, options: dict[str, Any]) -> None:
+    sql.rows("select jobs.set_queue('mail', i_max_waiting => 1)")
+    publish(sql, queue="mail.bulk")
+    publish(sql, queue="mail", **options)
+
+    refused(sql, "JB008", "select * from jobs.publish('t', i_queue => 'mail')")
+
+
+def test_who_comes_from_the_line_of_a_key_passes_nobody_in_the_line_of_its_task(sql: Session) -> None:
+    sql.rows("select jobs.set_task('shop.mail', i_max_running => 3)")
+    running, large = publish(sql, slots=2), publish(sql, slots=2)
+    held = publish(sql, "shop.other", concurrency_key="k")
+    assert taken(sql) == [running, held]
+    behind = publish(sql, concurrency_key="k")
+    assert taken(sql) == []
+    assert sql.value("select jobs.why(%s)", behind).startswith("It waits for a slot of key k")
+    ack(sql, held)
+
+    assert taken(sql) == []
+    ack(sql, running)
+    assert taken(sql) == [large, behind]
+    sound(sql)

@@ -47,7 +47,7 @@ comment on function howdah.hold_limits is 'Lock limits and tell how much room th
 
 
 -- howdah.with_backlogs: for each limit, whether a job of it waits that a ready one must not pass: in blocked, or, of a key, in
--- ready, where another claim may be looking at it; and whether the first one in blocked is another claim's.
+-- ready, where another claim may be looking at it; which is the first one in blocked, and whether it is another claim's.
 --
 -- SKIP LOCKED passes over what another claim has locked and not decided upon yet; only after the limit's lock can be told what
 -- is really the first. One statement: between two a job could move from one place to the other.
@@ -66,16 +66,18 @@ begin
         select distinct on (c.place, c.limit_id) c.place, c.limit_id, c.id
           from contender c where c.limit_id is not null order by c.place, c.limit_id, c.n
     ), first as materialized (
-        select u.id, u.n,
-               (select b.id from howdah.blocked b where b.kind = 'limit' and b.limit_id = u.id
-                 order by b.limit_id, b.priority desc, b.pos limit 1) as blocked,
+        select u.id, u.n, b.id as blocked, b.priority, b.pos,
                (select r.id from howdah.ready r where r.key_limit = u.id
                  order by r.key_limit, r.priority desc, r.pos limit 1) as ready
           from unnest(i_held.ids) with ordinality u (id, n)
+          left join lateral (
+               select x.id, x.priority, x.pos from howdah.blocked x where x.kind = 'limit' and x.limit_id = u.id
+                order by x.limit_id, x.priority desc, x.pos limit 1) b on true
     )
     select array_agg(f.blocked is not null or coalesce(f.ready <> r.id, false) order by f.n),
-           array_agg(coalesce(f.blocked <> b.id, false) order by f.n)
-      into i_held.backlog, i_held.elsewhere
+           array_agg(coalesce(f.blocked <> b.id, false) order by f.n),
+           array_agg(f.priority order by f.n), array_agg(f.pos order by f.n)
+      into i_held.backlog, i_held.elsewhere, i_held.priorities, i_held.positions
       from first f
       left join mine r on r.place = 'ready' and r.limit_id = f.id
       left join mine b on b.place = 'blocked' and b.limit_id = f.id;
@@ -223,7 +225,10 @@ begin
                       > howdah.most(i_limits, v_n, v_limit = v_c.key_limit, v_c.at_most) or v_tokens[v_n] <= 0 then
                     v_full[v_n] := true;
                     v_verdict := v_limit;
-                elsif v_shut[v_n] or v_full[v_n] or v_c.place = 'ready' and i_limits.backlog[v_n] then
+                elsif v_shut[v_n] or v_full[v_n] or v_c.place = 'ready' and i_limits.backlog[v_n]
+                      -- who comes from the line of another limit passes nobody who has waited longer in this one
+                      or v_limit <> v_c.waits_for and (i_limits.priorities[v_n] > v_c.priority
+                         or i_limits.priorities[v_n] = v_c.priority and i_limits.positions[v_n] < v_c.pos) then
                     v_verdict := v_limit;
                 end if;
                 if v_verdict <> 0 then
