@@ -50,6 +50,8 @@ class Limits:
 
     def change(self, name: str, max_running: int | None, rate: int | None, per: int | None) -> None:
         """Set or remove a limit; None: as it is."""
+        if max_running is None and rate is None:
+            return
         self.model.controlled = True
         limit = self.by_hand.setdefault(name, Limit())
         is_key = name.startswith("key ")

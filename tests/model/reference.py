@@ -261,7 +261,7 @@ class Reference:
         if job.state == "running":
             return
         self.limits.hold(job)
-        job.state, job.attempt, job.run = "running", job.attempt + 1, None
+        job.state, job.attempt, job.run, job.waits_for = "running", job.attempt + 1, None, None
         job.started, job.deadline = self.now, self.after(self.option(job, "timeout"))
         job.result_ttl = self.option(job, "result_ttl")
 

@@ -519,3 +519,19 @@ def test_who_comes_from_the_line_of_a_key_passes_nobody_in_the_line_of_its_task(
     ack(sql, running)
     assert taken(sql) == [large, behind]
     sound(sql)
+
+
+@pytest.mark.parametrize("queues", [["mail"], ["bulk", "mail"], ["mail", "bulk"]])
+def test_in_a_line_higher_priorities_go_first_however_late_they_come(sql: Session, queues: list[str]) -> None:
+    options: dict[str, Any] = {"concurrency_key": "k", "concurrency_limit": 2}
+    running = [publish(sql, queue=queues[0], **options) for _ in range(2)]
+    patient = publish(sql, queue=queues[0], **options)
+    assert taken(sql) == running
+    urgent = publish(sql, queue="mail", priority=5, **options)
+    assert taken(sql) == []
+    for job in running:
+        ack(sql, job)
+
+    rows = sql.rows("select job_id from jobs.consume(5, %s)", queues)
+    assert [row["job_id"] for row in rows] == [urgent, patient]
+    sound(sql)
