@@ -535,3 +535,18 @@ def test_in_a_line_higher_priorities_go_first_however_late_they_come(sql: Sessio
     rows = sql.rows("select job_id from jobs.consume(5, %s)", queues)
     assert [row["job_id"] for row in rows] == [urgent, patient]
     sound(sql)
+
+
+def test_a_claim_of_one_looks_into_every_line_that_has_news(sql: Session) -> None:
+    sql.rows("select jobs.set_task('shop.mail', i_max_running => 2)")
+    running, large = publish(sql, slots=2), publish(sql, slots=2)
+    small = [publish(sql, "shop.other", concurrency_key="k") for _ in range(2)]
+    assert taken(sql) == [running, small[0]]
+    assert taken(sql) == []
+    sql.rows("select jobs.set_task('shop.mail', i_max_running => 2)")  # news of a line in which nothing can start
+    ack(sql, small[0])
+
+    assert taken(sql, 1) == small[1:]
+    ack(sql, running)
+    assert taken(sql, 1) == [large]
+    sound(sql)

@@ -60,6 +60,7 @@ declare
     v_tasks      text[];
     v_candidates howdah.candidate[];
     v_contenders howdah.contender[];
+    v_before     howdah.contender[];
 begin
     perform pg_sequence_last_value('howdah.controls'::regclass);    -- tells whoever sets a limit that we are about to look
     perform howdah.live();      -- before the first number is drawn
@@ -78,9 +79,11 @@ begin
         v_contenders := howdah.contenders(
             v_candidates, v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_rooms, v_tasks, i_now);
         return query select s.* from howdah.start_limited(v_contenders, i_num, i_worker_id, i_now) s;
-        if found or v_candidates = '{}' and not howdah.some_moved(v_contenders) then
+        -- with nothing ready, who waits may have made way for others: by going to another line, or by being no news any more
+        if found or v_candidates = '{}' and (v_contenders = '{}' or v_contenders = v_before) then
             return;
         end if;
+        v_before := v_contenders;
         -- All of them wait now, or their queues have less room than they need: what lies behind them comes next, more at once,
         -- for there may be very many.
         v_wanted := least(4 * v_wanted, 1000);
@@ -91,20 +94,6 @@ end;
 $$;
 
 comment on function howdah.claim_controlled is 'As claim, with an order of queues, shares, labels, tenants and ageing.';
-
-
--- howdah.some_moved: whether one of these jobs has left its place in a line: those behind it may be next.
-create or replace function howdah.some_moved(i_contenders howdah.contender[])
-    returns boolean
-    language plpgsql
-as $$
-begin
-    return exists (select from unnest(i_contenders) c
-                    where c.place = 'blocked' and not exists (select from howdah.blocked b where b.ctid = c.at_row));
-end;
-$$;
-
-comment on function howdah.some_moved is 'Whether a job has left its place in a line.';
 
 
 -- howdah.rooms_behind: where to look after none of these candidates could start: nowhere in a limited queue of which one is
