@@ -550,3 +550,17 @@ def test_a_claim_of_one_looks_into_every_line_that_has_news(sql: Session) -> Non
     ack(sql, running)
     assert taken(sql, 1) == [large]
     sound(sql)
+
+
+def test_who_makes_way_in_a_limited_queue_does_not_close_it(sql: Session) -> None:
+    sql.rows("select jobs.set_queue('mail', i_max_running => 5)")
+    sql.rows("select jobs.set_task('slow', i_max_running => 1)")
+    first, slow = publish(sql, queue="mail", concurrency_key="k"), publish(sql, "slow")
+    assert sorted(taken(sql)) == sorted([first, slow])
+    publish(sql, "slow", queue="mail", concurrency_key="k")
+    assert taken(sql) == []
+    ack(sql, first)
+    free = publish(sql, queue="mail")
+
+    assert taken(sql, 1) == [free]
+    sound(sql)

@@ -87,7 +87,7 @@ begin
         -- All of them wait now, or their queues have less room than they need: what lies behind them comes next, more at once,
         -- for there may be very many.
         v_wanted := least(4 * v_wanted, 1000);
-        v_rooms := howdah.rooms_behind(v_rooms, v_candidates);
+        v_rooms := howdah.rooms_behind(v_rooms, v_contenders);
     end loop;
     perform howdah.ring(null);      -- not at the end of them yet: whoever takes this for an empty system must look again
 end;
@@ -96,17 +96,18 @@ $$;
 comment on function howdah.claim_controlled is 'As claim, with an order of queues, shares, labels, tenants and ageing.';
 
 
--- howdah.rooms_behind: where to look after none of these candidates could start: nowhere in a limited queue of which one is
+-- howdah.rooms_behind: where to look after none of these jobs could start: nowhere in a limited queue of which one is
 -- still ready, for it waits for that queue's room; in the others behind those that were moved.
-create or replace function howdah.rooms_behind(i_rooms howdah.queue_room, i_candidates howdah.candidate[])
+create or replace function howdah.rooms_behind(i_rooms howdah.queue_room, i_contenders howdah.contender[])
     returns howdah.queue_room
     language plpgsql
 as $$
 begin
     i_rooms.rooms := array(
         select case when r.room = 0
-                      or exists (select from unnest(i_candidates) c
-                                  where c.queue = r.queue and exists (select from howdah.ready x where x.ctid = c.row))
+                      or exists (select from unnest(i_contenders) c
+                                  where c.queue = r.queue and c.place = 'ready'
+                                    and exists (select from howdah.ready x where x.ctid = c.at_row))
                     then 0 else 1000 end
           from unnest(i_rooms.queues, i_rooms.rooms) with ordinality r (queue, room, n) order by r.n);
     return i_rooms;
