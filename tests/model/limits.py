@@ -205,10 +205,11 @@ class Limits:
                 assert not self._leaves_behind(job, other, queues), f"{job} starts before {other}"
 
     def _passes(self, job: Job, other: Job) -> bool:
+        """Return whether a job goes before one that has waited longer, as who stood in a line may."""
         if other.lane[1] != job.lane[1] or other.position > job.position:
             return False
         shared = self._lines(job) & self._lines(other)
-        same_lane = bool(shared) and job.lane == other.lane
+        same_lane = bool(shared) and job.lane == other.lane and not in_line(job)
         return same_lane or any(name == other.waits_for or name.startswith("key ") for name in shared)
 
     def _leaves_behind(self, job: Job, other: Job, queues: Sequence[str] | None) -> bool:
