@@ -34,10 +34,10 @@ class Limited(Calls):
 
     @rule(
         outcome=outcomes,
-        slots=st.lists(st.sampled_from([1, 1, 2]), min_size=2, max_size=5),
-        most=st.sampled_from([None, 2, 3]),
+        slots=st.lists(st.sampled_from([1, 2]), min_size=2, max_size=4),
+        most=st.sampled_from([None, 2, 2, 3]),
         then=st.sampled_from(["cancel", "retry", "delete", "expire", None]),
-        n=st.integers(0, 4),
+        n=st.sampled_from([1, 1, 1, 0, 2, 3]),
     )
     def wait_for_a_key(
         self, outcome: Outcome, slots: list[int], most: int | None, then: str | None, n: int

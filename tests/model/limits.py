@@ -209,8 +209,16 @@ class Limits:
         if other.lane[1] != job.lane[1] or other.position > job.position:
             return False
         shared = self._lines(job) & self._lines(other)
-        same_lane = bool(shared) and job.lane == other.lane and not in_line(job)
+        same_lane = (
+            bool(shared) and job.lane == other.lane and not in_line(job) and not self._key_is_sought(other)
+        )
         return same_lane or any(name == other.waits_for or name.startswith("key ") for name in shared)
+
+    def _key_is_sought(self, job: Job) -> bool:
+        """Return whether somebody waits before a job for its key: it then goes into the key's line first."""
+        key = job.options.get("concurrency_key")
+        before = [other for other in self.waiting() if _rank(other) < _rank(job)]
+        return key is not None and any(other.options.get("concurrency_key") == key for other in before)
 
     def _leaves_behind(self, job: Job, other: Job, queues: Sequence[str] | None) -> bool:
         """Return whether a job without limits should have come first: by its level or in its lane."""

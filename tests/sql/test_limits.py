@@ -543,7 +543,7 @@ def test_a_claim_of_one_looks_into_every_line_that_has_news(sql: Session) -> Non
     small = [publish(sql, "shop.other", concurrency_key="k") for _ in range(2)]
     assert taken(sql) == [running, small[0]]
     assert taken(sql) == []
-    sql.rows("select jobs.set_task('shop.mail', i_max_running => 2)")  # news of a line in which nothing can start
+    sql.rows("select jobs.set_task('shop.mail', i_max_running => 2)")  # news, and nothing can start
     ack(sql, small[0])
 
     assert taken(sql, 1) == small[1:]
