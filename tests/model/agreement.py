@@ -104,10 +104,20 @@ class Agreement:
 
         def predict(rows: Rows) -> list[Handle]:
             told = [row["id"] for row in rows]
-            claimed = self.model.consume(count, queues, topic, labels or [], told)
+            claimed = self.model.consume(count, queues, topic, labels or [], told, self._unparked)
             return self._started(claimed, [claimed_by_consume(row) for row in rows])
 
-        return self.ask(form, predict, **given) or []
+        claimed = self.ask(form, predict, **given)
+        if claimed == []:
+            self.model.limits.check_nothing_left(self.model.may_run)
+        return claimed or []
+
+    def _unparked(self, parked: Sequence[Job]) -> int:
+        """Return how many of these jobs the engine has brought back."""
+        if not parked:
+            return 0
+        blocked = {row[1] for row in self.engine.look() if row[0] == "blocked"}
+        return sum(job.id not in blocked for job in parked)
 
     def exchange(
         self, worker: int, outcomes: list[tuple[int, int, Outcome]], count: int, sleep: bool
@@ -135,10 +145,12 @@ class Agreement:
 
         self.engine.due_tick()
         sent = [[number, run, *sent_form(outcome)] for number, run, outcome in outcomes]
-        return (
-            self.ask("exchange", predict, worker_id=worker, outcomes=sent or None, num=count, sleep=sleep)
-            or []
+        claimed = self.ask(
+            "exchange", predict, worker_id=worker, outcomes=sent or None, num=count, sleep=sleep
         )
+        if claimed == [] and count > 0:
+            self.model.limits.check_nothing_left(self.model.may_run)
+        return claimed or []
 
     def _started(self, claimed: Sequence[Job], rows: Sequence[tuple[Any, ...]]) -> list[Handle]:
         """Compare what was claimed, in order, and take over the numbers of the runs."""
@@ -218,6 +230,39 @@ class Agreement:
 
         self.ask("pause_queue" if paused else "resume_queue", predict, queue=queue)
 
+    def set_limit(
+        self,
+        kind: str,
+        name: str,
+        max_running: int | None = None,
+        rate: int | None = None,
+        per: int | None = None,
+    ) -> None:
+        """Set what is given of a limit; -1 removes it."""
+        given = {
+            "max_running": max_running,
+            "rate": rate,
+            "per": None if per is None else timedelta(seconds=per),
+        }
+
+        def predict(_: Rows) -> None:
+            self.model.limits.change(f"{kind} {name}", max_running, rate, per)
+
+        subject = "concurrency_key" if kind == "key" else kind
+        self.ask(
+            f"set_{kind}", predict, **{subject: name}, **{n: v for n, v in given.items() if v is not None}
+        )
+
+    def set_most_waiting(self, queue: str, most: int) -> None:
+        """Refuse what is published into a queue while so many jobs wait; -1: never."""
+
+        def predict(_: Rows) -> None:
+            self.model.limits.most_waiting.pop(queue, None)
+            if most >= 0:
+                self.model.limits.most_waiting[queue] = most
+
+        self.ask("set_queue", predict, queue=queue, max_waiting=most)
+
     def set_ageing(self, queue: str, seconds: int) -> None:
         self.ask("set_queue", lambda _: self.model.set_ageing(queue, seconds), queue=queue, ageing=seconds)
 
@@ -291,6 +336,7 @@ class Agreement:
         self.gone += sorted(self._seen - set(self.model.workers))
         self._seen = set(self.model.workers)
         self._adopt_jitter(stored)
+        self.model.limits.adopt(stored)
         held, kept = ranked(stored), ranked(rows_of(self.model))
         assert held == kept, (
             f"engine only: {sorted((held - kept), key=str)}; model only: {sorted(kept - held, key=str)}"
@@ -331,11 +377,15 @@ class Agreement:
             case "blocked" if job.kind == "parent":
                 first = self.model.jobs.get(min(job.edges))
                 return str((first and first.options.get("key")) or min(job.edges))
+            case "blocked" if job.waits_for is not None:
+                return f"{job.waits_for}, "
             case "blocked":
                 return job.task
             case _ if queue_of(job.lane[0]) in self.model.paused:
                 return f"Queue {queue_of(job.lane[0])} is paused"
-        return f"queue {queue_of(job.lane[0])} "
+        name = f"queue {queue_of(job.lane[0])}"
+        full = name in self.model.limits.of(job) and not self.model.limits.has_room(name, job)
+        return name if full else f"{name} "
 
     def check_views(self) -> None:
         """Check the public views: which jobs each shows, and the status words."""

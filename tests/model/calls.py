@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # `a_b` and `axb`: an underscore in a topic stands for itself
 TASKS = ["a_b", "axb", "pkg.sum", "pkgxsum", "stray"]
 QUEUES = ["default", "mail", "bulk"]
+LIMITED_KEYS = ["c1", "c2"]
 pick = st.integers(0, 255)  # an index into whatever there is, modulo its length
 some_queues = st.sampled_from([None, None, ["mail"], ["default", "bulk"]])
 some_topic = st.sampled_from([None, None, "a_b", "a_%", "pkg.%", "%"])
@@ -59,7 +60,11 @@ full = given({"task": tasks, "key": keys}, {**OPTIONS, "body": [{"n": 1}], "dela
 ordered = given({"task": tasks}, {**OWN, "priority": [5], "queue": ["mail"], "delay": [5]})
 moment = st.sampled_from([-5, 7, 61]).map(lambda seconds: (START + timedelta(seconds=seconds)).isoformat())
 later = st.fixed_dictionaries({"task": tasks, "key": keys, "scheduled_at": moment})
-publications = st.one_of(plain, full, later, ordered)
+limited = given(
+    {"task": tasks, "concurrency_key": st.sampled_from(LIMITED_KEYS)},
+    {"concurrency_limit": [2, 3], "slots": [1, 2], "priority": [0, 5], "queue": ["mail"], "delay": [5]},
+)
+publications = st.one_of(plain, full, later, ordered, limited)
 unique = given(
     {"task": tasks, "unique_key": st.sampled_from(["u1", "u2"])},
     {
@@ -71,6 +76,7 @@ unique = given(
         "priority": [0, 5],
         "queue": ["mail"],
         "ttl": [30],
+        "concurrency_key": LIMITED_KEYS,
     },
 )
 
@@ -273,6 +279,27 @@ class Calls(RuleBasedStateMachine):
     @rule(queue=st.sampled_from(["default", "mail"]), ageing=st.sampled_from([-1, 0, 5, 30]))
     def set_ageing(self, queue: str, ageing: int) -> None:
         self.both.set_ageing(queue, ageing)
+
+    @rule(
+        limited=st.sampled_from(
+            [
+                ("queue", "mail"),
+                ("queue", "default"),
+                ("task", "a_b"),
+                ("task", "axb"),
+                ("key", "c1"),
+                ("key", "c2"),
+            ]
+        ),
+        max_running=st.sampled_from([None, -1, 0, 1, 1, 2]),
+        rate=st.sampled_from([None, None, -1, 1, 2]),
+    )
+    def set_limit(self, limited: tuple[str, str], max_running: int | None, rate: int | None) -> None:
+        self.both.set_limit(*limited, max_running, rate, 10 if rate and rate > 0 else None)
+
+    @rule(queue=st.sampled_from(["bulk", "mail"]), most=st.sampled_from([-1, 1, 3]))
+    def set_most_waiting(self, queue: str, most: int) -> None:
+        self.both.set_most_waiting(queue, most)
 
     @rule(seconds=seconds)
     def advance(self, seconds: int) -> None:

@@ -14,11 +14,21 @@ begin
         union all
         select 'scheduled', s.id, s.attempt, null, null, s.run_at, null, null, null from howdah.scheduled s
         union all
-        select 'blocked', b.id, b.attempt, nullif(b.pending, 0), null, null, null, b.kind, b.task from howdah.blocked b
+        select 'blocked', b.id, b.attempt, nullif(b.pending, 0), null, null, null, b.kind, b.task
+          from howdah.blocked b where b.kind <> 'limit'
+        union all
+        select 'line', b.id, b.attempt, b.priority, b.pos, null, null, b.lane, coalesce(l.kind || ' ' || l.name, b.limit_id::text)
+          from howdah.blocked b left join howdah.limits l on l.id = b.limit_id where b.kind = 'limit'
+        union all
+        select 'limit', null, l.max_running, l.rate, (l.adopted_at is not null)::integer, null, null,
+               l.kind || ' ' || l.name, l.per::text
+          from howdah.limits l where l.by_hand
         union all
         select 'edge', e.child, e.parent, e.settled::integer, e.allow_failure::integer, null, null, null, null from howdah.edge e
         union all
-        select 'running', r.id, r.attempt, r.run_id, r.worker_id, r.started_at, r.deadline, null, null
+        select 'running', r.id, r.attempt, r.run_id, r.worker_id, r.started_at, r.deadline,
+               (select string_agg(concat_ws(' ', l.kind, l.name, h.slots), ', ' order by l.kind, l.name)
+                  from howdah.slots_held(r.held) h left join howdah.limits l on l.id = h.limit_id), null
           from howdah.running r
         union all
         select f.state::text, f.id, f.attempt, f.run_id, (f.prune_at = 'infinity')::integer, f.started_at,
@@ -83,12 +93,12 @@ begin
     if i_truncate then
         execute (select 'truncate ' || string_agg(c.oid::regclass::text, ', ') from pg_class c
                   where c.relnamespace = 'howdah'::regnamespace and c.relkind = 'r'
-                    and c.relname not in ('migration', 'settle'));
+                    and c.relname not in ('migration', 'settle', 'birth'));
     else
         for v_table in
             select c.oid from pg_class c
              where c.relnamespace = 'howdah'::regnamespace and c.relkind = 'r'
-               and c.relname not in ('migration', 'settle')
+               and c.relname not in ('migration', 'settle', 'birth')
         loop
             execute format('delete from %s', v_table);
         end loop;
@@ -98,7 +108,7 @@ begin
             setval('howdah.worker_seq', 101, false), setval('howdah.last_tick', 0, false),
             setval('howdah.search_ended', 0, false), setval('howdah.settled_to', 0, false),
             setval('howdah.last_discovery', 0, false), setval('howdah.last_stray_check', 0, false),
-            setval('howdah.controls', 0, false), setval('howdah.turn', 0, false);
+            setval('howdah.controls', 0, false), setval('howdah.bounds', 0, false), setval('howdah.turn', 0, false);
     insert into howdah_test.clock (at) values (i_now) on conflict (only_row) do update set at = excluded.at;
 end;
 $$;

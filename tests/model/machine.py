@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from tests.model.calls import (
-    Calls,
     given,
     good_or_any,
     handed_in,
@@ -16,6 +15,7 @@ from tests.model.calls import (
     plain,
     tasks,
 )
+from tests.model.limited import Limited
 
 if TYPE_CHECKING:
     from tests.model.agreement import Handle
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.model.vocabulary import Outcome
 
 
-class Machine(Calls):
+class Machine(Limited):
     """Short stories, each of which random calls alone would hardly ever tell."""
 
     @rule(

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from tests.model.limits import held_form, in_line
 from tests.model.vocabulary import FINISHED, FOR_EVER, Job
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from tests.model.engine import Stored
     from tests.model.reference import Reference
+
+PLACED = ("ready", "line")  # rows whose position counts
 
 
 def rows_of(model: Reference) -> Counter[Stored]:
@@ -34,6 +37,9 @@ def rows_of(model: Reference) -> Counter[Stored]:
     rows += [_row("suspect", number) for number in model.suspects]
     rows += [_row("paused", None, x=queue) for queue in model.paused]
     rows += [_row("notice", job, run, owner, x="lost") for run, (job, owner, _) in model.lost.items()]
+    for name, limit in model.limits.by_hand.items():
+        per = None if limit.per is None else str(limit.per)
+        rows.append(_row("limit", None, limit.max_running, limit.rate, int(limit.adopted), x=name, y=per))
     return Counter(rows)
 
 
@@ -63,10 +69,15 @@ def _state_row(job: Job) -> Stored:
             return _row("ready", job.id, job.attempt, job.lane[1], job.position, x=job.lane[0], y=job.task)
         case "scheduled":
             return _row("scheduled", job.id, job.attempt, t=job.run_at)
+        case "blocked" if in_line(job):
+            return _row(
+                "line", job.id, job.attempt, job.lane[1], job.position, x=job.lane[0], y=job.waits_for
+            )
         case "blocked":
             return _row("blocked", job.id, job.attempt, len(job.edges) or None, x=job.kind, y=job.task)
         case "running":
-            return _row("running", job.id, job.attempt, job.run, job.worker, job.started, job.deadline)
+            held = held_form(job)
+            return _row("running", job.id, job.attempt, job.run, job.worker, job.started, job.deadline, held)
     for_ever = None if job.prune_at is None else int(job.prune_at == FOR_EVER)
     until = None if job.prune_at == FOR_EVER else job.prune_at
     result = None if job.result is None else json.dumps(job.result)
@@ -75,8 +86,8 @@ def _state_row(job: Job) -> Stored:
 
 def ranked(rows: Counter[Stored]) -> Counter[Stored]:
     """Replace positions by ranks: their order counts, gaps do not."""
-    ranks = {position: n for n, position in enumerate(sorted(row[4] for row in rows if row[0] == "ready"))}
+    ranks = {position: n for n, position in enumerate(sorted(row[4] for row in rows if row[0] in PLACED))}
     ranked: Counter[Stored] = Counter()
     for row, count in rows.items():
-        ranked[(*row[:4], ranks[row[4]], *row[5:]) if row[0] == "ready" else row] += count
+        ranked[(*row[:4], ranks[row[4]], *row[5:]) if row[0] in PLACED else row] += count
     return ranked

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.model import dependencies
+from tests.model.limits import Limits
 from tests.model.order import follow, in_order
 from tests.model.unique import Keys
 from tests.model.vocabulary import (
@@ -22,6 +23,7 @@ from tests.model.vocabulary import (
     Outcome,
     Refused,
     Worker,
+    labels_of,
     lane_name,
     matches,
     queue_of,
@@ -46,6 +48,7 @@ class Reference:
         self.lost: dict[int, tuple[int, int, datetime]] = {}  # run: (job, worker, when)
         self.suspects: set[int] = set()
         self.keys = Keys(self)
+        self.limits = Limits(self)
         self.drawn = 0
         self.controlled = False  # whether more has ever counted than priorities: tenants, labels, ageing
         self.ageing: dict[str, float] = {}
@@ -73,7 +76,7 @@ class Reference:
 
     def make_ready(self, job: Job, attempt: int) -> None:
         self.drawn += 1
-        job.state, job.attempt, job.position = "ready", attempt, self.drawn
+        job.state, job.attempt, job.position, job.waits_for = "ready", attempt, self.drawn, None
         job.edges.clear()
         job.lane = self.lane_of(job)
 
@@ -182,6 +185,8 @@ class Reference:
         """Publish; `ids` are the numbers that the engine gave. Answers (id, state, created)."""
         parents = [dependencies.parents_of(self, options) for options in given]
         self.check(given)
+        self.limits.check_room(self._queue_given(options) for options in given)
+        self.controlled |= any("concurrency_key" in options for options in given)
         answer: list[tuple[int, str | None, bool]] = []
         for options, number, known in zip(given, ids or [0] * len(given), parents, strict=True):
             if "unique_key" in options:
@@ -193,6 +198,10 @@ class Reference:
                 (twin[0].id, twin[0].state, False) if twin else self.add(dict(options), number, known)
             )
         return answer
+
+    def _queue_given(self, options: Mapping[str, Any]) -> str:
+        declared = self.tasks.get(options["task"], {})
+        return str(options.get("queue") or declared.get("queue") or DEFAULTS["queue"])
 
     def add(self, options: dict[str, Any], number: int, parents: Sequence[Job] = ()) -> tuple[int, str, bool]:
         assert number not in self.jobs
@@ -228,16 +237,33 @@ class Reference:
     ) -> list[Job]:
         """Claim; `told`: what the engine has taken, which counts where lanes take turns."""
         ready = [job for job in self.in_state("ready") if queue_of(job.lane[0]) not in self.paused]
-        if self.controlled or len(queues or ()) > 1:
+
+        def may_run(job: Job) -> bool:
+            queue, needs = queue_of(job.lane[0]), labels_of(job.lane[0])
+            serves = (queues is None or queue in queues) and queue not in self.paused and needs <= set(labels)
+            return serves and wanted(job)
+
+        self.may_run = may_run
+        if self.limits.concern(may_run):
+            taken = self.limits.follow(count, may_run, queues, told)
+        elif self.controlled or len(queues or ()) > 1:
             aged = {queue: self.after(-seconds) for queue, seconds in self.ageing.items()}
             taken = follow(ready, count, wanted, queues, labels, told, aged)
         else:
             taken = in_order(ready, count, wanted, queues)
         for job in taken:
-            job.state, job.attempt, job.run, job.worker = "running", job.attempt + 1, None, worker
-            job.started, job.deadline = self.now, self.after(self.option(job, "timeout"))
-            job.result_ttl = self.option(job, "result_ttl")
+            self.start(job)
+            job.worker = worker
         return taken
+
+    def start(self, job: Job) -> None:
+        """Have a job run, once."""
+        if job.state == "running":
+            return
+        self.limits.hold(job)
+        job.state, job.attempt, job.run, job.waits_for = "running", job.attempt + 1, None, None
+        job.started, job.deadline = self.now, self.after(self.option(job, "timeout"))
+        job.result_ttl = self.option(job, "result_ttl")
 
     def set_ageing(self, queue: str, seconds: float) -> None:
         """Let jobs that have waited so long go first; -1: never."""
@@ -253,8 +279,12 @@ class Reference:
         topic: str | None,
         labels: Collection[str],
         told: Sequence[int],
+        unparked: Callable[[Sequence[Job]], int],
     ) -> list[Job]:
-        """Claim for a plain consumer; the caller fills in the numbers of the runs."""
+        """Claim for a plain consumer; the caller fills in the numbers of the runs.
+
+        `unparked`: how many parked jobs the engine has brought back, which counts where there are limits.
+        """
         self.rescue()
         self.expire()
         self.promote()
@@ -265,7 +295,6 @@ class Reference:
         def wanted(job: Job) -> bool:
             return matches(topic, job.task)
 
-        claimed = self.claim(count, None, wanted, queues, labels, told)
         parked = [
             job
             for job in sorted(self.in_state("blocked"), key=lambda job: job.id)
@@ -273,10 +302,18 @@ class Reference:
             if queues is None or self.option(job, "queue") in queues
             if set(self.option(job, "requires") or ()) <= set(labels)
         ]
+        first = told[: self._first_part(count, parked, told, unparked(parked))]
+        claimed = self.claim(count, None, wanted, queues, labels, first)
         for job in parked[: count - len(claimed)]:
             self.make_ready(job, job.attempt)
         rest = self.claim(count - len(claimed), None, wanted, queues, labels, told[len(claimed) :])
         return claimed + rest
+
+    def _first_part(self, count: int, parked: Sequence[Job], told: Sequence[int], unparked: int) -> int:
+        """Return how many jobs were claimed before parked ones were brought back."""
+        numbers = [job.id for job in parked]
+        before = next((n for n, number in enumerate(told) if number in numbers), len(told))
+        return min(before, count - unparked) if unparked else len(told)
 
     # the ends of runs
 
@@ -327,7 +364,8 @@ class Reference:
         claimed: list[Job] = []
         if worker.asleep and count > 0:
             self.expire()
-            claimed = self.look(worker_id, count, told)
+            there = {job.id for job in self.limits.waiting()}  # else it found them after the tick
+            claimed = self.look(worker_id, count, told if there >= set(told) else ())
         if not claimed:
             self.promote()
             self.expire()
@@ -420,10 +458,10 @@ class Reference:
         blocked = [
             job
             for job in self.in_state("blocked")
-            if job.kind not in ("alone", "parent") and worker.knows(job.task)
+            if job.kind in ("task", "arguments") and worker.knows(job.task)
         ]
         misplaced = [
-            job for job in self.in_state("ready") if job.task in options and job.lane != self.lane_of(job)
+            job for job in self.limits.waiting() if job.task in options and job.lane != self.lane_of(job)
         ]
         for job in sorted(misplaced, key=lambda job: job.id) + sorted(blocked, key=lambda job: job.id):
             self.make_ready(job, job.attempt)

@@ -12,10 +12,11 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model.conftest import profile
 from tests.model.machine import machine_for
-from tests.model.mutants import MUTANTS, Mutant
+from tests.model.mutants import MUTANTS
 
 if TYPE_CHECKING:
     from tests.model.engine import Engine
+    from tests.model.mutant import Mutant
 
 EXAMPLES = 1000
 TRIES = 5

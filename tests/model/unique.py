@@ -81,7 +81,11 @@ class Keys:
 
     def _replace(self, job: Job, given: dict[str, Any]) -> None:
         model = self.model
-        before = (job.options.get("queue"), job.options.get("priority"), job.task)
+
+        def place(job: Job) -> list[Any]:
+            return [job.task, *(job.options.get(name) for name in ("queue", "priority", "concurrency_key"))]
+
+        before = place(job)
         kept = {name: value for name, value in job.options.items() if name in ("key", "unique")}
         task = str(given.pop("task"))
         registered = model.tasks.get(task, {})
@@ -92,7 +96,7 @@ class Keys:
         if parked is not None and (parked == "alone" or (parked == "task" and same_task)):
             return
         delay = given.get("delay") or 0
-        after = (job.options.get("queue"), job.options.get("priority"), job.task)
+        after = place(job)
         if delay > 0:
             model.make_scheduled(job, job.attempt, model.after(delay))
         elif job.state != "ready" or before != after:

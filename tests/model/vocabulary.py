@@ -59,6 +59,8 @@ class Job:
     forgiven: int = 0  # deaths of runs up to this one count no more
     failures: dict[int, tuple[int, str]] = field(default_factory=dict)
     edges: dict[int, Edge] = field(default_factory=dict)  # by parent, what it still waits for
+    waits_for: str | None = None  # the limit in whose line it stands
+    held: dict[str, int] = field(default_factory=dict)  # slots that its run takes, by limit
 
 
 @dataclass

@@ -446,3 +446,121 @@ def test_one_claim_looks_past_thousands_that_have_to_wait(sql: Session, limit: i
     assert taken(sql, 1) == [first]
     assert taken(sql, 1) == [other]
     sound(sql)
+
+
+def test_a_rate_set_for_a_key_leaves_it_as_many_slots_as_its_jobs_say(sql: Session) -> None:
+    sql.rows("select jobs.set_key('k', i_rate => 100, i_per => '1 min')")
+    jobs = [publish(sql, concurrency_key="k") for _ in range(3)]
+
+    assert taken(sql) == jobs[:1]
+    sound(sql)
+
+
+def test_who_waits_behind_the_first_of_a_line_goes_on_when_that_one_is_gone(sql: Session) -> None:
+    for leave in ("cancel", "delete"):
+        sql.rows("select jobs.set_task('shop.mail', i_max_running => 3)")
+        running, large, small = (publish(sql, slots=slots) for slots in (2, 3, 1))
+        assert taken(sql) == [running]
+        assert taken(sql) == []
+        sql.rows(f"select * from jobs.{leave}(%s)", large)
+
+        assert taken(sql) == [small]
+        sound(sql)
+        ack(sql, running)
+        ack(sql, small)
+
+
+def test_who_waits_behind_the_first_of_a_line_goes_on_when_that_one_has_to_wait_in_another(
+    sql: Session,
+) -> None:
+    sql.rows("select jobs.set_task('slow', i_max_running => 1)")
+    slow, first = publish(sql, "slow"), publish(sql, concurrency_key="k")
+    assert taken(sql) == [slow, first]
+    publish(sql, "slow", concurrency_key="k")
+    last = publish(sql, concurrency_key="k")
+    assert taken(sql) == []
+    ack(sql, first)
+
+    assert taken(sql) == [last]
+    sound(sql)
+
+
+def test_what_waits_for_a_limit_goes_where_its_task_is_declared_to_belong(sql: Session) -> None:
+    first, second = (publish(sql, "late", concurrency_key="k") for _ in range(2))
+    assert taken(sql) == [first]
+    assert taken(sql) == []
+    start_worker(sql, {"name": "late", "queue": "mail", "priority": 5})
+    ack(sql, first)
+
+    assert sql.value("select job_id from jobs.consume(1, array['mail'])") == second
+    sound(sql)
+
+
+@pytest.mark.parametrize("options", [{"tenant": "one"}, {"requires": ["gpu"]}])
+def test_jobs_of_new_tenants_and_labels_count_in_a_full_queue(sql: Session, options: dict[str, Any]) -> None:
+    sql.rows("select jobs.set_queue('mail', i_max_waiting => 1)")
+    publish(sql, queue="mail.bulk")
+    publish(sql, queue="mail", **options)
+
+    refused(sql, "JB008", "select * from jobs.publish('t', i_queue => 'mail')")
+
+
+def test_who_comes_from_the_line_of_a_key_passes_nobody_in_the_line_of_its_task(sql: Session) -> None:
+    sql.rows("select jobs.set_task('shop.mail', i_max_running => 3)")
+    running, large = publish(sql, slots=2), publish(sql, slots=2)
+    held = publish(sql, "shop.other", concurrency_key="k")
+    assert taken(sql) == [running, held]
+    behind = publish(sql, concurrency_key="k")
+    assert taken(sql) == []
+    assert sql.value("select jobs.why(%s)", behind).startswith("It waits for a slot of key k")
+    ack(sql, held)
+
+    assert taken(sql) == []
+    ack(sql, running)
+    assert taken(sql) == [large, behind]
+    sound(sql)
+
+
+@pytest.mark.parametrize("queues", [["mail"], ["bulk", "mail"], ["mail", "bulk"]])
+def test_in_a_line_higher_priorities_go_first_however_late_they_come(sql: Session, queues: list[str]) -> None:
+    options: dict[str, Any] = {"concurrency_key": "k", "concurrency_limit": 2}
+    running = [publish(sql, queue=queues[0], **options) for _ in range(2)]
+    patient = publish(sql, queue=queues[0], **options)
+    assert taken(sql) == running
+    urgent = publish(sql, queue="mail", priority=5, **options)
+    assert taken(sql) == []
+    for job in running:
+        ack(sql, job)
+
+    rows = sql.rows("select job_id from jobs.consume(5, %s)", queues)
+    assert [row["job_id"] for row in rows] == [urgent, patient]
+    sound(sql)
+
+
+def test_a_claim_of_one_looks_into_every_line_that_has_news(sql: Session) -> None:
+    sql.rows("select jobs.set_task('shop.mail', i_max_running => 2)")
+    running, large = publish(sql, slots=2), publish(sql, slots=2)
+    small = [publish(sql, "shop.other", concurrency_key="k") for _ in range(2)]
+    assert taken(sql) == [running, small[0]]
+    assert taken(sql) == []
+    sql.rows("select jobs.set_task('shop.mail', i_max_running => 2)")  # news, and nothing can start
+    ack(sql, small[0])
+
+    assert taken(sql, 1) == small[1:]
+    ack(sql, running)
+    assert taken(sql, 1) == [large]
+    sound(sql)
+
+
+def test_who_makes_way_in_a_limited_queue_does_not_close_it(sql: Session) -> None:
+    sql.rows("select jobs.set_queue('mail', i_max_running => 5)")
+    sql.rows("select jobs.set_task('slow', i_max_running => 1)")
+    first, slow = publish(sql, queue="mail", concurrency_key="k"), publish(sql, "slow")
+    assert sorted(taken(sql)) == sorted([first, slow])
+    publish(sql, "slow", queue="mail", concurrency_key="k")
+    assert taken(sql) == []
+    ack(sql, first)
+    free = publish(sql, queue="mail")
+
+    assert taken(sql, 1) == [free]
+    sound(sql)

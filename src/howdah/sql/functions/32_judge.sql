@@ -90,7 +90,7 @@ comment on function howdah.hold_limits is 'Lock limits and tell how much room th
 
 
 -- howdah.with_backlogs: for each limit, whether a job of it waits that a ready one must not pass: in blocked, or, of a key, in
--- ready, where another claim may be looking at it; and whether the first one in blocked is another claim's.
+-- ready, where another claim may be looking at it; which is the first one in blocked, and whether it is another claim's.
 --
 -- SKIP LOCKED passes over what another claim has locked and not decided upon yet; only after the limit's lock can be told what
 -- is really the first. One statement: between two a job could move from one place to the other.
@@ -112,20 +112,22 @@ begin
         select distinct on (c.place, c.limit_id) c.place, c.limit_id, c.id
           from contender c where c.limit_id is not null order by c.place, c.limit_id, c.n
     ), first as materialized (
-        select u.id, u.n, r.id as my_ready, b.id as my_blocked,
-               case when (select w.some from waiting w) then
-                   (select x.id from howdah.blocked x where x.kind = 'limit' and x.limit_id = u.id
-                     order by x.limit_id, x.priority desc, x.pos limit 1) end as blocked,
+        select u.n, r.id as my_ready, b.id as my_blocked, l.id as blocked, l.priority, l.pos,
                case when r.id is not null then
                    (select x.id from howdah.ready x where x.key_limit = u.id
                      order by x.key_limit, x.priority desc, x.pos limit 1) end as ready
           from unnest(i_held.ids) with ordinality u (id, n)
           left join mine r on r.place = 'ready' and r.limit_id = u.id
           left join mine b on b.place = 'blocked' and b.limit_id = u.id
+          left join lateral (
+               select x.id, x.priority, x.pos from howdah.blocked x
+                where (select w.some from waiting w) and x.kind = 'limit' and x.limit_id = u.id
+                order by x.limit_id, x.priority desc, x.pos limit 1) l on true
     )
     select array_agg(f.blocked is not null or coalesce(f.ready <> f.my_ready, false) order by f.n),
-           array_agg(coalesce(f.blocked <> f.my_blocked, false) order by f.n)
-      into i_held.backlog, i_held.elsewhere
+           array_agg(coalesce(f.blocked <> f.my_blocked, false) order by f.n),
+           array_agg(f.priority order by f.n), array_agg(f.pos order by f.n)
+      into i_held.backlog, i_held.elsewhere, i_held.priorities, i_held.positions
       from first f;
     return i_held;
 end;
@@ -208,7 +210,7 @@ comment on function howdah.look_into_limit is 'Count the starts of a rate, and t
 
 -- howdah.asked: what each of these jobs asks of each of its limits (k: 1 its key's, 2 its task's, 3 its queue's). `place`: of the
 -- limit among those held; null: somebody else holds it. `most`: its slots; null: no end of them. What is set for a key counts,
--- else its job's word. `takes`: the job's slots, all of the limit's rather than wait for more than there are; but one where
+-- else its job's word: who sets only a rate has said nothing about slots. `takes`: the job's slots, all of the limit's rather than wait for more than there are; but one where
 -- there is none. `unhindered`: nothing waits for the limit that this job must not pass.
 create or replace function howdah.asked(i_contenders howdah.contender[], i_limits howdah.limit_state)
     returns table (n bigint, k integer, limit_id bigint, place bigint, takes integer, most integer, unhindered boolean)
@@ -230,7 +232,8 @@ begin
      cross join lateral (values (1, c.key_limit), (2, c.task_limit), (3, c.queue_limit)) x (k, limit_id)
       left join held h on h.id = x.limit_id
      cross join lateral (
-            select case when x.k = 1 and not h.by_hand then coalesce(c.at_most, 1) else h.max_running end as most) m
+            select case when x.k = 1 and (not h.by_hand or h.max_running is null) then coalesce(c.at_most, 1)
+                        else h.max_running end as most) m
      where x.limit_id is not null;
 end;
 $$;
@@ -294,8 +297,8 @@ comment on function howdah.start_clear is 'Let jobs start whose limits have room
 -- howdah.doubtful: the jobs that have to be looked at one by one, in their order, each with what it asks of its limits.
 create or replace function howdah.doubtful(
     i_contenders howdah.contender[], i_limits howdah.limit_state, i_doubtful bigint[])
-    returns table (n bigint, ready boolean, fits boolean, waits_at bigint, limits bigint[], places bigint[], takes integer[],
-                   most integer[], of_queue bigint)
+    returns table (n bigint, ready boolean, fits boolean, priority smallint, pos bigint, waits_for bigint, waits_at bigint,
+                   limits bigint[], places bigint[], takes integer[], most integer[], of_queue bigint)
     language plpgsql
     immutable
     set enable_hashjoin = on        -- of what is held with what contends: neither is a table
@@ -303,7 +306,7 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select c.n, c.place = 'ready', c.fits, h.place,
+    select c.n, c.place = 'ready', c.fits, c.priority, c.pos, c.waits_for, h.place,
            coalesce(array_agg(a.limit_id order by a.k) filter (where a.n is not null), '{}'),
            coalesce(array_agg(a.place order by a.k) filter (where a.n is not null), '{}'),
            array_agg(a.takes order by a.k), array_agg(a.most order by a.k), c.queue_limit
@@ -313,7 +316,7 @@ begin
       join unnest(i_doubtful) d (n) on d.n = c.n
       left join unnest(i_limits.ids) with ordinality h (id, place) on h.id = c.waits_for
       left join howdah.asked(i_contenders, i_limits) a on a.n = c.n
-     group by c.n, c.place, c.fits, h.place, c.queue_limit
+     group by c.n, c.place, c.fits, c.priority, c.pos, c.waits_for, h.place, c.queue_limit
      order by c.n;
 end;
 $$;
@@ -340,6 +343,8 @@ declare
     v_shut      boolean[] := v_full;
     v_backlog   constant boolean[] := i_limits.backlog;
     v_elsewhere constant boolean[] := i_limits.elsewhere;
+    v_priorities constant smallint[] := i_limits.priorities;
+    v_positions constant bigint[] := i_limits.positions;
     v_many      constant integer := cardinality(i_contenders);
     v_verdicts  bigint[] := array_fill(case when v_many > i_num then -1 else 0 end::bigint, array[v_many]);
     v_doubtful  bigint[] := array(select n from generate_series(1, v_many) n where v_many > i_num);
@@ -363,7 +368,10 @@ begin
             elsif v_used[v_at] + v_job.takes[v_k] > v_job.most[v_k] or v_tokens[v_at] <= 0 then
                 v_full[v_at] := true;
                 v_verdict := v_job.limits[v_k];
-            elsif v_shut[v_at] or v_full[v_at] or v_job.ready and v_backlog[v_at] then
+            elsif v_shut[v_at] or v_full[v_at] or v_job.ready and v_backlog[v_at]
+                  -- who comes from the line of another limit passes nobody who has waited longer in this one
+                  or v_job.limits[v_k] <> v_job.waits_for and (v_priorities[v_at] > v_job.priority
+                     or v_priorities[v_at] = v_job.priority and v_positions[v_at] < v_job.pos) then
                 v_verdict := v_job.limits[v_k];
             end if;
             if v_verdict <> 0 then

@@ -91,17 +91,21 @@ begin
               from (select u as c, row_number() over () as n from unnest(v_ready) u) r
         ), level as materialized (
             select r.level, min(r.n) as first from ready r group by r.level
+        ), blocked as materialized (
+            select u as c, coalesce((select min(l.first) from level l
+                                      where l.level >= array[coalesce(array_position(i_queues, (u).queue), 0), -(u).priority]),
+                                    i_num + 1) - 0.5 as n
+              from unnest(v_blocked) u
         ), merged as (
-            select x.c, x.n, x.pos, count(*) filter (where (x.c).fits) over (order by x.n, x.pos) as fitting
-              from (select r.c, r.n::numeric as n, 0::bigint as pos from ready r
+            select x.c, x.n, count(*) filter (where (x.c).fits) over (order by x.n, (x.c).priority desc, (x.c).pos) as fitting
+              from (select r.c, r.n::numeric from ready r
                     union all
-                    select b, coalesce((select min(l.first) from level l
-                                         where l.level >= array[coalesce(array_position(i_queues, (b).queue), 0), -(b).priority]),
-                                       i_num + 1) - 0.5, (b).pos
-                      from unnest(v_blocked) b) x
+                    -- nobody of a line before those in front of him, whatever their queues
+                    select b.c, max(b.n) over (partition by (b.c).waits_for order by (b.c).priority desc, (b.c).pos)
+                      from blocked b) x
         )
         -- those that do not fit take nobody's place: it may be the one whose turn it is before theirs
-        select m.c from merged m where m.fitting <= i_num order by m.n, m.pos);
+        select m.c from merged m where m.fitting <= i_num order by m.n, (m.c).priority desc, (m.c).pos);
 end;
 $$;
 

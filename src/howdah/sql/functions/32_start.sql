@@ -65,6 +65,8 @@ declare
     v_limited    howdah.limited;
     v_taken      howdah.taken;
     v_candidates howdah.candidate[];
+    v_contenders howdah.contender[];
+    v_before     howdah.contender[];
 begin
     perform pg_sequence_last_value('howdah.controls'::regclass);    -- tells whoever sets a limit that we are about to look
     perform howdah.live();      -- before the first number is drawn
@@ -87,17 +89,18 @@ begin
                 array(select c.row from unnest(v_candidates[:i_num]) c), i_worker_id, i_now, null) s;
             return;
         end if;
-        return query select s.* from howdah.start_limited(
-            howdah.contenders(
-                v_candidates, v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_limited, i_now),
-            i_num, i_worker_id, i_now) s;
-        if found or v_candidates = '{}' then
+        v_contenders := howdah.contenders(
+            v_candidates, v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_limited, i_now);
+        return query select s.* from howdah.start_limited(v_contenders, i_num, i_worker_id, i_now) s;
+        -- with nothing ready, who waits may have made way for others: by going to another line, or by being no news any more
+        if found or v_candidates = '{}' and (v_contenders = '{}' or v_contenders = v_before) then
             return;
         end if;
+        v_before := v_contenders;
         -- All of them wait now, or their queues have less room than they need: what lies behind them comes next, more at once,
         -- for there may be very many.
         v_wanted := least(4 * v_wanted, 1000);
-        v_limited := howdah.rooms_behind(v_limited, v_candidates);
+        v_limited := howdah.rooms_behind(v_limited, v_contenders);
     end loop;
     perform howdah.ring(null);      -- not at the end of them yet: whoever takes this for an empty system must look again
 end;
@@ -106,17 +109,18 @@ $$;
 comment on function howdah.claim_controlled is 'As claim, with an order of queues, shares, labels, tenants and ageing.';
 
 
--- howdah.rooms_behind: where to look after none of these candidates could start: nowhere in a limited queue of which one is
+-- howdah.rooms_behind: where to look after none of these jobs could start: nowhere in a limited queue of which one is
 -- still ready, for it waits for that queue's room; in the others behind those that were moved.
-create or replace function howdah.rooms_behind(i_limited howdah.limited, i_candidates howdah.candidate[])
+create or replace function howdah.rooms_behind(i_limited howdah.limited, i_contenders howdah.contender[])
     returns howdah.limited
     language plpgsql
 as $$
 begin
     i_limited.rooms := array(
         select case when r.room = 0
-                      or exists (select from unnest(i_candidates) c
-                                  where c.queue = r.queue and exists (select from howdah.ready x where x.ctid = c.row))
+                      or exists (select from unnest(i_contenders) c
+                                  where c.queue = r.queue and c.place = 'ready'
+                                    and exists (select from howdah.ready x where x.ctid = c.at_row))
                     then 0 else 1000 end
           from unnest(i_limited.queues, i_limited.rooms) with ordinality r (queue, room, n) order by r.n);
     return i_limited;

@@ -5,6 +5,8 @@
 -- Locks: the job's state row.
 
 -- howdah.take_waiting: scheduled, blocked or ready ─► nowhere; the caller writes where to. Null when it lies in none.
+--
+-- Who leaves the line of a limit may have been its first, which those behind it could not pass: they are looked at again.
 create or replace function howdah.take_waiting(i_id bigint)
     returns integer
     language plpgsql
@@ -12,11 +14,12 @@ create or replace function howdah.take_waiting(i_id bigint)
 as $$
 declare
     v_attempt integer;
+    v_limit   bigint;
 begin
     with from_scheduled as (
         delete from howdah.scheduled s where s.id = i_id returning s.attempt
     ), from_blocked as (
-        delete from howdah.blocked b where b.id = i_id returning b.attempt
+        delete from howdah.blocked b where b.id = i_id returning b.attempt, b.limit_id
     ), from_ready as (
         delete from howdah.ready r using howdah.job j
          where j.id = i_id and r.queue = howdah.lane_of(j.queue, j.tenant, j.requires) and r.priority = coalesce(j.priority, 0)
@@ -25,9 +28,12 @@ begin
     ), from_moved as (
         delete from howdah.ready r where r.id = i_id and r.pos <> r.id returning r.attempt
     )
-    select x.attempt into v_attempt
-      from (select attempt from from_scheduled union all select attempt from from_blocked
-            union all select attempt from from_ready union all select attempt from from_moved) x;
+    select x.attempt, x.limit_id into v_attempt, v_limit
+      from (select attempt, null::bigint as limit_id from from_scheduled union all select attempt, limit_id from from_blocked
+            union all select attempt, null from from_ready union all select attempt, null from from_moved) x;
+    if v_limit is not null then
+        perform howdah.free(array[v_limit, 0]);
+    end if;
     if v_attempt is not null and pg_sequence_last_value('howdah.dependencies'::regclass) is not null then
         delete from howdah.edge e where e.child = i_id;
     end if;

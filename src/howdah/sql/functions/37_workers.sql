@@ -163,7 +163,8 @@ $$;
 comment on function howdah.adopt is 'Bring parked jobs of these tasks back to ready.';
 
 
--- howdah.place_anew: ready jobs that were published before their task was known ─► the lane that its options name.
+-- howdah.place_anew: ready jobs, and those that wait for a limit, that were published before their task was known ─► the lane
+-- that its options name.
 --
 -- Reads all of ready, so only where a task has or had such options. Locks: the rows moved, SKIP LOCKED.
 create or replace function howdah.place_anew(i_tasks text[])
@@ -188,8 +189,20 @@ begin
            and (r.queue <> howdah.lane_of(coalesce(j.queue, t.queue), j.tenant, coalesce(j.requires, t.requires))
                 or j.priority is null and r.priority <> coalesce(t.priority, 0))
            for update of r skip locked
-    ), removed as (
+    ), in_line as materialized (
+        select b.ctid as row from howdah.blocked b join howdah.job j on j.id = b.id join howdah.task t on t.name = b.task
+         where b.kind = 'limit' and b.task = any (v_tasks)
+           and (b.lane <> howdah.lane_of(coalesce(j.queue, t.queue), j.tenant, coalesce(j.requires, t.requires))
+                or j.priority is null and b.priority <> coalesce(t.priority, 0))
+           for update of b skip locked
+    ), from_line as (
+        delete from howdah.blocked b using in_line l where b.ctid = l.row returning b.id, b.attempt, b.limit_id
+    ), hinted as (      -- those behind them may be the first now
+        insert into howdah.freed (limit_id, slots) select distinct f.limit_id, 0 from from_line f
+    ), from_ready as (
         delete from howdah.ready r using misplaced m where r.ctid = m.row returning r.id, r.attempt
+    ), removed as (
+        select r.id, r.attempt from from_ready r union all select f.id, f.attempt from from_line f
     ), ordered as materialized (
         select nextval('howdah.position_seq') as pos, x.id, x.attempt from (select * from removed order by id) x
     )

@@ -17,7 +17,8 @@ begin
     if not found then
         return 'a limit that somebody decides about at this moment';
     end if;
-    v_most := case when v_limit.kind = 'key' and not v_limit.by_hand then coalesce(i_at_most, 1) else v_limit.max_running end;
+    v_most := case when v_limit.kind = 'key' and (not v_limit.by_hand or v_limit.max_running is null) then coalesce(i_at_most, 1)
+                   else v_limit.max_running end;
     if v_limit.opens_at > i_now then
         return format('%s %s, of which %s may start in %s s: the next at %s', v_limit.kind, v_limit.name, v_limit.rate,
             trim_scale(v_limit.per::numeric), to_char(v_limit.opens_at, 'YYYY-MM-DD HH24:MI:SS.MSOF'));
@@ -65,7 +66,8 @@ as $$
       from howdah.limits l
      where l.id = howdah.limit_id('queue', i_queue) and l.by_hand
        and (l.opens_at > i_now
-            or l.used - (select coalesce(sum(f.slots), 0) from howdah.freed f where f.limit_id = l.id) + i_slots > l.max_running);
+            or l.used - (select coalesce(sum(f.slots), 0) from howdah.freed f where f.limit_id = l.id) + howdah.takes(i_slots, l.max_running)
+               > l.max_running);
 $$;
 
 comment on function howdah.why_full is 'Why a limited queue starts nothing.';

@@ -240,9 +240,11 @@ as $$
                         where r.queue = l.queue and r.priority = l.priority and r.pos > l.floor limit i_most) x
                  where l.base = i_queue
                 union all
-                select from howdah.ready r
-                 where r.queue = i_queue
-                   and not exists (select from howdah.lane l where l.queue = r.queue and l.priority = r.priority)
+                -- lanes that no tick has recorded: without a tenant, with labels, with a tenant
+                select from (values (i_queue, i_queue || ' '), (i_queue || '+', i_queue || ','), (i_queue || '/', i_queue || '0')) n
+                             (first, after)
+                  join howdah.ready r on r.queue >= n.first and r.queue < n.after
+                 where not exists (select from howdah.lane l where l.queue = r.queue and l.priority = r.priority)
                 union all
                 select from howdah.blocked b where b.kind = 'limit' and b.queue = i_queue) w
              limit i_most) counted;

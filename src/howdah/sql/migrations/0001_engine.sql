@@ -558,6 +558,8 @@ create type howdah.limit_state as (
     opens_at    timestamptz[],
     backlog     boolean[],      -- something waits for it that a ready job must not pass
     elsewhere   boolean[],      -- another claim holds the first that waits for it in blocked
+    priorities  smallint[],     -- of that first one
+    positions   bigint[],
     full_up     boolean[],      -- a job found no room
     starts      integer[],
     verdicts    bigint[]        -- one for each job

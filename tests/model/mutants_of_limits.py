@@ -1,0 +1,131 @@
+"""Seeded bugs about limits: slots, lines, rates, and who is told of what."""
+
+from __future__ import annotations
+
+from tests.model.mutant import Mutant
+
+MUTANTS = [
+    # slots
+    Mutant(
+        "ack, nack, snooze and release keep the slots of a run",
+        "34_finish",
+        "perform howdah.free(v_run.held);",
+        "",
+        quick=True,
+    ),
+    Mutant("an exchange keeps the slots of successes", "35_exchange", "perform howdah.free_all(v_held);", ""),
+    Mutant(
+        "a dead worker's runs keep their slots",
+        "38_deaths",
+        "perform howdah.free(v_run.held);",
+        "",
+        quick=True,
+    ),
+    Mutant("a run past its timeout keeps its slots", "39_rescue", "perform howdah.free(i_run.held);", ""),
+    Mutant(
+        "a limit lets one too many run",
+        "32_judge",
+        "> howdah.most(i_limits, v_n, v_limit = v_c.key_limit, v_c.at_most) or",
+        "> howdah.most(i_limits, v_n, v_limit = v_c.key_limit, v_c.at_most) + 1 or",
+        quick=True,
+    ),
+    Mutant(
+        "a job takes one slot, whatever it says",
+        "32_judge",
+        "return greatest(1, least(i_slots, i_most));",
+        "return 1;",
+    ),
+    Mutant(
+        "what is set for a key does not count",
+        "32_judge",
+        "not i_limits.by_hand[i_place] or i_limits.max_running[i_place] is null",
+        "true",
+    ),
+    Mutant(
+        "runs that were there before a limit do not count",
+        "46_limits",
+        "return howdah.adopt_running(i_limit);",
+        "return 0;",
+        quick=True,
+    ),
+    # lines
+    Mutant(
+        "a ready job passes those that wait for its limit",
+        "32_judge",
+        "v_c.place = 'ready' and i_limits.backlog[v_n]",
+        "false",
+    ),
+    Mutant(
+        "who comes from another line passes those that have waited longer",
+        "32_judge",
+        "v_limit <> v_c.waits_for and (",
+        "false and (",
+    ),
+    Mutant(
+        "last in, first out in a line",
+        "32_limited",
+        "order by x.limit_id, x.priority desc, x.pos\n                 limit case",
+        "order by x.limit_id, x.priority desc, x.pos desc\n                 limit case",
+        quick=True,
+    ),
+    Mutant(
+        "priorities do not count in a line",
+        "32_limited",
+        "order by m.n, (m.c).priority desc, (m.c).pos",
+        "order by m.n, (m.c).pos",
+    ),
+    Mutant(
+        "what does not fit takes places of a claim",
+        "32_limited",
+        "count(*) filter (where (x.c).fits) over",
+        "count(*) over",
+    ),
+    # news
+    Mutant(
+        "a limit that was changed is not looked at",
+        "46_limits",
+        "insert into howdah.freed (limit_id, slots) values (v_id, 0);",
+        "",
+        quick=True,
+    ),
+    Mutant(
+        "who leaves a line leaves no news",
+        "36_control",
+        "perform howdah.free(array[v_limit, 0]);",
+        "null;",
+    ),
+    Mutant(
+        "whoever waits for a limit that has room is forgotten",
+        "32_judged",
+        "and (u.backlog or u.id = any (i_limits.verdicts))",
+        "and false",
+        quick=True,
+    ),
+    Mutant(
+        "what waits for a limit stays where its task does not belong",
+        "37_workers",
+        "where b.kind = 'limit' and b.task = any (v_tasks)",
+        "where false and b.task = any (v_tasks)",
+        quick=True,
+    ),
+    # rates and full queues
+    Mutant(
+        "a rate's interval is too short",
+        "32_judge",
+        "s.at >= i_now - make_interval(secs => i_limit.per)",
+        "s.at >= i_now - make_interval(secs => i_limit.per / 2)",
+    ),
+    Mutant(
+        "a rate opens a moment too early",
+        "32_judge",
+        "s.at >= i_now - make_interval(secs => i_limit.per)",
+        "s.at > i_now - make_interval(secs => i_limit.per)",
+    ),
+    Mutant(
+        "who waits for a limit fills no queue",
+        "46_limits",
+        "select from howdah.blocked b where b.kind = 'limit' and b.queue = i_queue",
+        "select from howdah.blocked b where false",
+        quick=True,
+    ),
+]
