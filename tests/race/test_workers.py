@@ -225,3 +225,37 @@ def test_two_workers_that_register_the_same_tasks_in_another_order_do_not_deadlo
     first.commit()
     assert waiting.result(10)[0]["worker"] > 0
     assert sql.value("select count(*) from howdah.worker") == 3
+
+
+def test_what_an_exchange_claims_after_its_connection_is_lost_is_handed_back(
+    sql: Session, sessions: Opener
+) -> None:
+    worker = start_worker(sql)
+    publish(sql)
+    cut_off = sessions()
+    cut_off.begin()
+    assert len(exchange(cut_off, worker, 1)["jobs"]) == 1
+
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        sql.value("select jobs.reconcile(%s, '{}')", worker)
+    cut_off.commit()
+
+    assert sql.value("select jobs.reconcile(%s, '{}')", worker) == 1
+    assert _running(sql) == 0
+    assert violations(sql) == []
+
+
+def test_no_exchange_of_a_worker_claims_while_its_runs_are_handed_back(
+    sql: Session, sessions: Opener
+) -> None:
+    worker = start_worker(sql)
+    publish(sql)
+    reconciling = sessions()
+    reconciling.begin()
+    assert reconciling.value("select jobs.reconcile(%s, '{}')", worker) == 0
+
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        exchange(sql, worker, 1)
+    reconciling.commit()
+
+    assert len(exchange(sql, worker, 1)["jobs"]) == 1

@@ -341,8 +341,9 @@ comment on function howdah.exchange_answer is 'Answer of exchange.';
 
 -- jobs.reconcile: a live worker's runs that it does not hold ─► ready.
 --
--- For a worker that does not know whether an exchange happened, because the answer never came.
--- Locks: its runs in id order, SKIP LOCKED.
+-- For a worker that does not know whether an exchange happened, because the answer never came. That exchange may be under way
+-- still, without anybody to answer: what it claims would be nobody's. So it is refused until all of the worker's have ended.
+-- Locks: the worker's exchanges; its runs in id order, SKIP LOCKED.
 create or replace function jobs.reconcile(i_worker_id bigint, i_held bigint[])
     returns bigint
     language plpgsql
@@ -355,7 +356,7 @@ declare
     v_count bigint := 0;
 begin
     perform howdah.require_read_committed('reconcile');
-    perform howdah.hold_worker(i_worker_id);
+    perform howdah.hold_worker_alone(i_worker_id);
     for v_run in
         select r.* from howdah.running r
          where r.worker_id = i_worker_id and r.run_id <> all (coalesce(i_held, '{}')) order by r.id for update skip locked
@@ -373,4 +374,4 @@ $$;
 
 comment on function jobs.reconcile is $$Hand back a worker's runs other than those it holds; answers how many.
 
-For a worker whose connection broke before an answer came. Raises JB007.$$;
+For a worker whose connection broke before an answer came. Raises JB007, and 55P03 while an exchange of the worker is under way.$$;

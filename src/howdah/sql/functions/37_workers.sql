@@ -27,6 +27,23 @@ $$;
 comment on function howdah.hold_worker is 'Row of a registered worker, held until the transaction ends; JB007 else.';
 
 
+-- howdah.hold_worker_alone: the same while no exchange of the worker is under way; none begins until we are done.
+create or replace function howdah.hold_worker_alone(i_worker_id bigint)
+    returns void
+    language plpgsql
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform howdah.hold_worker(i_worker_id);
+    if not pg_try_advisory_xact_lock(48177, (i_worker_id % 2147483647)::integer) then
+        raise lock_not_available using message = format('an exchange of worker %s is under way', i_worker_id), hint = 'Try again.';
+    end if;
+end;
+$$;
+
+comment on function howdah.hold_worker_alone is 'Hold a registered worker that has no exchange under way.';
+
+
 -- howdah.register_tasks: what a worker declares; in name order, so that workers starting together cannot deadlock.
 create or replace function howdah.register_tasks(i_tasks jsonb, i_now timestamptz)
     returns void
