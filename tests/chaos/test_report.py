@@ -21,7 +21,7 @@ def test_many_runs_are_added_up() -> None:
     text = page("# Chaos", [verdict, verdict, verdict])
     assert "3 runs with 3 minutes of faults; 0 violations; for 0% of the time" in text
     assert "| kill_worker | 3 | 3 |" in text
-    assert "| jobs | 33 |" in text
+    assert "| jobs | 45 |" in text
     assert "| S8 | effects happen exactly once | held in 3 runs | 12 |" in text
 
 

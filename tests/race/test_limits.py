@@ -1,4 +1,4 @@
-"""Limits that are set while the runs they are to count are held by others: each run counts once, and none is forgotten."""
+"""Limits that are set while somebody holds the runs that they are to count: each counts once, none is forgotten."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_run_that_writes_to_its_log_counts_for_a_limit_set_meanwhile(
     run = sql.value("select run_id from howdah.running")
     writing = sessions()
     writing.begin()
-    writing.execute("select jobs.log(%s, %s, '[[\"info\", \"half done\"]]')", str(running), run)
+    writing.execute('select jobs.log(%s, %s, \'[["info", "half done"]]\')', str(running), run)
 
     limit(sql)
     assert consume(sql) == []
