@@ -33,8 +33,8 @@ def survival(book: Book) -> Finding:
         if pid not in struck | poisoned
     ]
     for one in book.history.exits:
-        if one.cause is None and one.code == -signal.SIGKILL and one.pid in poisoned:
-            continue
+        if one.cause != "hung" and one.code == -signal.SIGKILL and one.pid in poisoned:
+            continue  # whatever it was told meanwhile
         if problem := _wrong_exit(book, one):
             wrong.append(f"{one.name} (process {one.pid}) {problem}")
     return Finding(len(book.history.exits), wrong)

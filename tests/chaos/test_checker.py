@@ -164,9 +164,13 @@ def test_a_poison_job_explains_the_end_of_its_worker() -> None:
     poison = msgspec.structs.replace(
         story.clean().executions[0], task="poisons", pid=104, how=None, run=2000, job=2000
     )
-    exits = (*story.clean().exits, Exit("worker-3", 104, 0.0, NEVER, 33.0, -9, None))
-    assert outcome(changed(exits=exits), "S23") == "violated"
-    assert outcome(changed(exits=exits, executions=(*story.clean().executions, poison)), "S23") == "held"
+    executions = (*story.clean().executions, poison)
+    for cause in (None, "terminate_storm"):
+        exits = (*story.clean().exits, Exit("worker-3", 104, 0.0, NEVER, 33.0, -9, cause))
+        assert outcome(changed(exits=exits), "S23") == "violated"
+        assert outcome(changed(exits=exits, executions=executions), "S23") == "held"
+    hung = (*story.clean().exits, Exit("worker-3", 104, 0.0, 33.0, 60.0, -9, "hung"))
+    assert outcome(changed(exits=hung, executions=executions), "S23") == "violated"
 
 
 def test_a_slow_probe_among_fast_ones_is_no_violation_of_the_median() -> None:

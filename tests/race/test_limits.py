@@ -1,4 +1,4 @@
-"""Limits that are set while somebody holds the runs that they are to count: each counts once, none is forgotten."""
+"""Limits that are set while others hold the runs that they are to count: none is forgotten."""
 
 from __future__ import annotations
 
