@@ -43,20 +43,21 @@ class Limited(Calls):
         self, outcome: Outcome, slots: list[int], most: int | None, then: str | None, n: int
     ) -> None:
         """Let jobs wait for a full key; something happens to one of them, then the others go on."""
-        own = {} if most is None else {"concurrency_limit": most}
+        own: dict[str, Any] = {"task": "pkg.sum", "queue": "apart", "concurrency_key": "c3"}
+        own |= {} if most is None else {"concurrency_limit": most}
         ttl = {"ttl": 30} if then == "expire" else {}
         first = len(self.both.numbers)
         self.both.publish([job(slots=count, **own) for count in [1, *slots]])
-        running = self.both.consume(1, ["deep"], None, "consume")
+        running = self.both.consume(1, ["apart"], None, "consume")
         self.both.publish([job(**own, **ttl)])
-        self.both.consume(3, ["deep"], None, "consume")
+        self.both.consume(3, ["apart"], None, "consume")
         self.both.check_reasons()
         if then == "expire":
             self.both.advance(31)
         elif then is not None:
             numbers = self.both.numbers[first:]
             self.both.control(then, str(numbers[n % len(numbers)]))
-            self.both.consume(1, ["deep"], None, "consume")
+            self.both.consume(1, ["apart"], None, "consume")
         for handle in running:
             self.both.end(handle, outcome)
         self.drain(["succeeded", None])
