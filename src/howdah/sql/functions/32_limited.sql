@@ -166,11 +166,12 @@ begin
         union
         select l.id from howdah.limits l where l.opens_at <= i_now
     ), head as materialized (
-        select h.limit_id, b.priority, b.pos
+        select h.limit_id, b.priority, b.pos, j.concurrency_limit
           from hinted h
          cross join lateral (
-                select x.queue, x.lane, x.priority, x.pos, x.task from howdah.blocked x
+                select x.id, x.queue, x.lane, x.priority, x.pos, x.task from howdah.blocked x
                  where x.kind = 'limit' and x.limit_id = h.limit_id order by x.limit_id, x.priority desc, x.pos limit 1) b
+          join howdah.job j on j.id = b.id
          where howdah.may_start(b.queue, b.lane, b.task, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_shut)
          order by b.priority desc, b.pos limit i_num
     ), taken as materialized (
@@ -181,8 +182,10 @@ begin
                   from howdah.blocked x
                  where x.kind = 'limit' and x.limit_id = h.limit_id order by x.limit_id, x.priority desc, x.pos
                  limit case when l.max_running is null and l.by_hand then i_num
-                            else least(i_num, greatest(1, coalesce(l.max_running, 1) - coalesce(l.used, 0)
-                                 + (select coalesce(sum(f.slots), 0) from howdah.freed f where f.limit_id = h.limit_id))) end
+                            -- a key's row knows its first job's word only
+                            else least(i_num, greatest(1,
+                                 coalesce(case when l.by_hand then l.max_running else h.concurrency_limit end, 1)
+                                 - coalesce(l.used, 0) + (select coalesce(sum(f.slots), 0) from howdah.freed f where f.limit_id = h.limit_id))) end
                    for update skip locked) b
          order by b.priority desc, b.pos limit i_num
     ), job as materialized (
