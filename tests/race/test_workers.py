@@ -245,6 +245,18 @@ def test_what_an_exchange_claims_after_its_connection_is_lost_is_handed_back(
     assert violations(sql) == []
 
 
+def test_an_exchange_that_reaches_the_server_after_it_was_reconciled_claims_nothing(sql: Session) -> None:
+    """Its connection was lost before the server had begun with it: nobody waits for the answer."""
+    worker = start_worker(sql)
+    publish(sql)
+    sql.value("select jobs.reconcile(%s, '{}', 1)", worker)
+
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        sql.value("select jobs.exchange(%s, i_num => 1, i_era => 0)", worker)
+    assert _running(sql) == 0
+    assert len(sql.value("select jobs.exchange(%s, i_num => 1, i_era => 1)", worker)["jobs"]) == 1
+
+
 def test_no_exchange_of_a_worker_claims_while_its_runs_are_handed_back(
     sql: Session, sessions: Opener
 ) -> None:

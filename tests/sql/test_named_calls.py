@@ -155,6 +155,7 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
             "i_sleep": True,
             "i_soon": True,
             "i_shares": [1],
+            "i_era": 1,
         },
     ],
     "cancel": [{"i_job_id": "ready"}, {"i_job_id": "ready", "i_reason": "because"}],
@@ -210,7 +211,10 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
         {"i_job_id": "worked", "i_run_id": "{work}"},
         {"i_job_id": "worked", "i_run_id": "{work}", "i_error": "exit code 3"},
     ],
-    "reconcile": [{"i_worker_id": "{worker}", "i_held": [1]}],
+    "reconcile": [
+        {"i_worker_id": "{worker}", "i_held": [1]},
+        {"i_worker_id": "{worker}", "i_held": [1], "i_era": 1},
+    ],
     "session_started": [{"i_worker_id": "{worker}", "i_backend_pid": 1}],
 }
 CALLS = [

@@ -82,9 +82,13 @@ def run_died(job_id: str, run_id: int, error: str) -> Call[ChangedJob]:
     return Call("run_died", {"i_job_id": job_id, "i_run_id": run_id, "i_error": error}, rows.changed)
 
 
-def reconcile(worker_id: int, held: Sequence[int]) -> Call[int]:
-    """Give back a worker's runs other than those it holds; the answer is how many."""
-    return Call("reconcile", {"i_worker_id": worker_id, "i_held": list(held)}, rows.scalar)
+def reconcile(worker_id: int, held: Sequence[int], era: int) -> Call[int]:
+    """Give back a worker's runs other than those it holds; the answer is how many.
+
+    Exchanges that say that they are of an era before `era` are refused from now on.
+    """
+    arguments = {"i_worker_id": worker_id, "i_held": list(held), "i_era": era}
+    return Call("reconcile", arguments, rows.scalar)
 
 
 def log(job_id: str, run_id: int, lines: Document) -> Call[None]:
@@ -103,12 +107,15 @@ def exchange(
     sleep: bool = False,
     soon: bool = False,
     shares: Sequence[int] | None = None,
+    era: int = 0,
 ) -> Call[ExchangeAnswer]:
     """Hand in outcomes and claim up to `number` jobs, in one transaction; `soon` promises another look.
 
-    `shares`: so many of each of the worker's queues.
+    `shares`: so many of each of the worker's queues. `era`: see `reconcile`.
     """
     arguments: dict[str, Any] = {"i_worker_id": worker_id, "i_num": number, "i_sleep": sleep, "i_soon": soon}
+    if era:
+        arguments["i_era"] = era
     if shares is not None:
         arguments["i_shares"] = list(shares)
     if outcomes:

@@ -15,6 +15,7 @@ from howdah.errors import DatabaseUnavailable, HowdahError, WorkerUnknown
 from howdah.worker import outcomes
 from howdah.worker.burst import nothing_more
 from howdah.worker.demand import BATCH_LIMIT, claim_size, flush_size
+from howdah.worker.doubts import Doubts
 from howdah.worker.line import is_momentary
 from howdah.worker.log import logger
 from howdah.worker.naps import LINGER, nap
@@ -72,7 +73,7 @@ class Pipeline:
         self._lay_down = 0.0
         self._found_at = 0.0
         self._promised: float | None = None
-        self._uncertain = False
+        self._doubts = Doubts()
         self._stopping = False
         self._waiting = Waiting()
         self._life: int | None = None
@@ -100,7 +101,7 @@ class Pipeline:
 
     def fenced(self) -> None:
         """Take notice that the runner has dropped everything: what the database thinks we hold goes back."""
-        self._uncertain = True
+        self._doubts.arise()
         self._wake()
 
     @property
@@ -131,7 +132,7 @@ class Pipeline:
             wanted = self._wanted()
             if wanted or self._must_hand_in():
                 await self._exchange(line, wanted)
-            elif self._uncertain and not self._in_flight:
+            elif self._doubts and not self._in_flight:
                 await self._reconcile(line)
             elif self._must_hand_over():
                 await self._exchange(line, 0, sleep=True)
@@ -145,7 +146,7 @@ class Pipeline:
         return self._stopping and not self.unreported and not self._in_flight
 
     def _wanted(self) -> int:
-        if self._stopping or self._empty or self._uncertain:
+        if self._stopping or self._empty or self._doubts:
             return 0
         return claim_size(self._runner.load(self._requested))
 
@@ -199,8 +200,8 @@ class Pipeline:
         self._requested += wanted
         self._in_flight += 1
         try:
-            shares = self._shares.of(wanted)
-            call = calls.exchange(worker_id, handed, wanted, sleep=sleep, soon=soon, shares=shares)
+            shares, era = self._shares.of(wanted), self._doubts.era
+            call = calls.exchange(worker_id, handed, wanted, sleep=sleep, soon=soon, shares=shares, era=era)
             answer = await line.execute(call)
         except WorkerUnknown:
             await self._start_over(worker_id)
@@ -208,14 +209,13 @@ class Pipeline:
             if is_momentary(error):
                 await self._again_soon(handed)
                 return None
-            # The answer is lost, the exchange may have happened: see _reconcile.
-            self._uncertain = self._uncertain or wanted > 0
+            self._doubts.arise(wanted > 0)  # the answer is lost, the exchange may have happened
             await self._after_failure(handed, error.message)
         except HowdahError as error:
             await self._after_refusal(line, worker_id, handed, error)
         except Exception as error:  # a bug here must not cost outcomes, nor end the worker
             logger.exception("an exchange failed")
-            self._uncertain = self._uncertain or wanted > 0
+            self._doubts.arise(wanted > 0)
             await self._after_failure(handed, repr(error))
         else:
             self._waiting.reset()
@@ -240,7 +240,7 @@ class Pipeline:
             return  # declared dead while the answer was under way: the runs are not ours any more
         if answer.life != self._life:
             # A crash or a failover may have undone what we handed in: nobody else would end those runs.
-            self._uncertain = self._uncertain or self._life is not None
+            self._doubts.arise(self._life is not None)
             self._life = answer.life
         if answer.lost:
             logger.warning("%s outcomes dropped: their leases were lost", len(answer.lost))
@@ -282,7 +282,7 @@ class Pipeline:
     def _forget(self) -> None:
         self._runner.forget()
         self._postponed.clear()
-        self._uncertain = False
+        self._doubts.forget()
 
     # ── When it fails ──
 
@@ -320,13 +320,13 @@ class Pipeline:
     async def _hand_in_alone(self, line: Line, worker_id: int, outcome: Outcome) -> None:
         """Find the outcome that the database cannot take, and let its job fail instead of the batch."""
         try:
-            answer = await line.execute(calls.exchange(worker_id, [outcome], 0))
+            answer = await line.execute(calls.exchange(worker_id, [outcome], 0, era=self._doubts.era))
         except (DatabaseUnavailable, WorkerUnknown):
             raise
         except HowdahError as error:
             logger.warning("job %s: its outcome was refused: %s", outcome[0], error.message)
             outcome = outcomes.unstorable(outcome, error.message)
-            answer = await line.execute(calls.exchange(worker_id, [outcome], 0))
+            answer = await line.execute(calls.exchange(worker_id, [outcome], 0, era=self._doubts.era))
         if answer.later:
             self._hand_in_later([outcome], set(answer.later))
 
@@ -334,20 +334,19 @@ class Pipeline:
         """Give back what an exchange claimed for us whose answer never came."""
         worker_id = self._registration.worker_id
         held = {*self._runner.held(), *(outcome[1] for outcome in self._postponed)}
+        seen, era = self._doubts.seen, self._doubts.era + 1
         self._in_flight += 1
         try:
-            back = await line.execute(calls.reconcile(worker_id, sorted(held)))
+            back = await line.execute(calls.reconcile(worker_id, sorted(held), era))
         except WorkerUnknown:
             await self._start_over(worker_id)
-        except DatabaseUnavailable as error:
+        except HowdahError as error:
             if is_momentary(error):
                 await self._again_soon(())
             else:
                 await self._after_failure((), error.message)
-        except HowdahError as error:
-            await self._after_failure((), error.message)
         else:
-            self._uncertain = False
+            self._doubts.settle(seen, era)
             if back:
                 logger.info("gave back %s runs whose claim was never answered", back)
         finally:
@@ -356,7 +355,7 @@ class Pipeline:
     # ── When there is nothing to do ──
 
     def _may_scout(self) -> bool:
-        if self._stopping or self._scouting or self._uncertain or not self._empty:
+        if self._stopping or self._scouting or self._doubts or not self._empty:
             return False
         return self._idle_slots() > 0
 
@@ -368,9 +367,9 @@ class Pipeline:
         self._scouting = True
         self._lay_down = self._clock()
         try:
-            while (slots := self._idle_slots()) > 0 and not self._stopping:
+            while (slots := self._idle_slots()) > 0 and not self._stopping and not self._doubts:
                 answer = await self._exchange(line, slots, sleep=self._may_sleep())
-                if answer is None or self._uncertain or not self._empty:
+                if answer is None or not self._empty:
                     return
                 await self._rest(line, answer)
         finally:

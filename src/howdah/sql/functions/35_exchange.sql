@@ -233,7 +233,8 @@ create or replace function jobs.exchange(
     i_num       integer default 0,
     i_sleep     boolean default false,
     i_soon      boolean default false,
-    i_shares    integer[] default null
+    i_shares    integer[] default null,
+    i_era       integer default null
 )
     returns json
     language plpgsql
@@ -253,7 +254,7 @@ declare
     v_found     boolean := false;
 begin
     perform howdah.require_read_committed('exchange');
-    v_worker := howdah.hold_worker(i_worker_id);
+    v_worker := howdah.hold_worker(i_worker_id, i_era);
     select null::bigint[] as lost, null::bigint[] as later into v_accepted;
     select null::boolean as settled, null::boolean as in_front into v_rest;
     if i_outcomes is not null and i_outcomes <> '[]'::jsonb then
@@ -315,9 +316,9 @@ comment on function jobs.exchange is $$Hand in outcomes and claim up to i_num jo
 
 Answers {"jobs": […], "lost": […], "later": […], "settled": …, "next": …}; "nap", if
 there, is for a worker that others wake: seconds until its next look. With i_sleep and i_num 0 it was rung but has no free slot,
-and others are woken in its place. i_soon promises that it looks again within milliseconds, or says so if it cannot. i_shares: so many jobs of each of the worker's queues, mixed. "alone", if there, names runs whose workers have
+and others are woken in its place. i_soon promises that it looks again within milliseconds, or says so if it cannot. i_shares: so many jobs of each of the worker's queues, mixed. i_era: see reconcile. "alone", if there, names runs whose workers have
 died so often that each must have a process of its own. Raises JB007 when the worker is not registered
-(any more), JB005 above READ COMMITTED, JB001 for an outcome that cannot be read (then nothing of the call counts).$$;
+(any more), 55P03 when it came too late, JB005 above READ COMMITTED, JB001 for an outcome that cannot be read (then nothing of the call counts).$$;
 
 
 -- howdah.exchange_answer: the document that exchange returns.
@@ -342,9 +343,10 @@ comment on function howdah.exchange_answer is 'Answer of exchange.';
 -- jobs.reconcile: a live worker's runs that it does not hold ─► ready.
 --
 -- For a worker that does not know whether an exchange happened, because the answer never came. That exchange may be under way
--- still, without anybody to answer: what it claims would be nobody's. So it is refused until all of the worker's have ended.
+-- still, without anybody to answer: what it claims would be nobody's. So it is refused until all of the worker's have ended;
+-- one that has not even reached us is refused when it does, if it says of which era it is.
 -- Locks: the worker's exchanges; its runs in id order, SKIP LOCKED.
-create or replace function jobs.reconcile(i_worker_id bigint, i_held bigint[])
+create or replace function jobs.reconcile(i_worker_id bigint, i_held bigint[], i_era integer default null)
     returns bigint
     language plpgsql
     security definer
@@ -357,6 +359,7 @@ declare
 begin
     perform howdah.require_read_committed('reconcile');
     perform howdah.hold_worker_alone(i_worker_id);
+    update howdah.worker w set era = i_era where w.id = i_worker_id and w.era < i_era;
     for v_run in
         select r.* from howdah.running r
          where r.worker_id = i_worker_id and r.run_id <> all (coalesce(i_held, '{}')) order by r.id for update skip locked
@@ -374,4 +377,5 @@ $$;
 
 comment on function jobs.reconcile is $$Hand back a worker's runs other than those it holds; answers how many.
 
-For a worker whose connection broke before an answer came. Raises JB007, and 55P03 while an exchange of the worker is under way.$$;
+For a worker whose connection broke before an answer came. From now on exchanges that say that they are of an era before
+i_era are refused: nobody waits for their answers. Raises JB007, and 55P03 while an exchange of the worker is under way.$$;

@@ -2,8 +2,8 @@
 
 -- howdah.hold_worker: the worker's row, with a lock that keeps a sweep from declaring it dead until we are done.
 --
--- An advisory lock instead of a row lock: it writes nothing, and works through a transaction pooler.
-create or replace function howdah.hold_worker(i_worker_id bigint)
+-- An advisory lock instead of a row lock: it writes nothing, and works through a transaction pooler. i_era: see reconcile.
+create or replace function howdah.hold_worker(i_worker_id bigint, i_era integer default null)
     returns howdah.worker
     language plpgsql
 as $$
@@ -18,6 +18,9 @@ begin
     elsif not v_held then
         -- it is being declared dead right now, or somebody else sits on the lock: the next try will tell
         raise lock_not_available using message = format('worker %s is locked at this moment', i_worker_id),
+            hint = 'Try again.';
+    elsif i_era < v_worker.era then
+        raise lock_not_available using message = format('an exchange of worker %s came after it was given up', i_worker_id),
             hint = 'Try again.';
     end if;
     return v_worker;

@@ -378,7 +378,8 @@ create table howdah.worker (
     started_at timestamptz not null,
     tied       boolean not null default false,   -- a session of its own holds a lock for as long as it lives
     missing_since timestamptz,               -- nobody held that lock when somebody looked
-    labels     text[] collate "C" not null default '{}'  -- what it has: jobs may require it
+    labels     text[] collate "C" not null default '{}', -- what it has: jobs may require it
+    era        integer not null default 0    -- of its exchanges; those of an earlier one come too late
 );
 
 -- Apart from worker, because it is updated every second and read by nobody on the hot path.
