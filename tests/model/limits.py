@@ -217,10 +217,13 @@ class Limits:
         return any(name.startswith("key ") and self.most(name, job) == 1 for name in shared)
 
     def _key_is_sought(self, job: Job) -> bool:
-        """Return whether somebody waits before a job for its key: it then goes into the key's line first."""
+        """Return whether its key's next one may be another one: a job then goes into the key's line first."""
         key = job.options.get("concurrency_key")
-        before = [other for other in self.waiting() if _rank(other) < _rank(job)]
-        return key is not None and any(other.options.get("concurrency_key") == key for other in before)
+        return key is not None and any(
+            other.options.get("concurrency_key") == key
+            and (_rank(other) < _rank(job) or other.lane != job.lane)
+            for other in self.waiting()
+        )
 
     def _leaves_behind(self, job: Job, other: Job, queues: Sequence[str] | None) -> bool:
         """Return whether a job without limits should have come first: by its level or in its lane."""
