@@ -209,16 +209,21 @@ class Limits:
         if other.lane[1] != job.lane[1] or other.position > job.position:
             return False
         shared = self._lines(job) & self._lines(other)
-        same_lane = (
-            bool(shared) and job.lane == other.lane and not in_line(job) and not self._key_is_sought(other)
-        )
-        return same_lane or any(name == other.waits_for or name.startswith("key ") for name in shared)
+        if in_line(job) or in_line(other) or job.lane == other.lane:
+            by_lane = bool(shared) and not in_line(job) and not self._key_is_sought(other)
+            by_line = any(name == other.waits_for or name.startswith("key ") for name in shared)
+            return by_line or (by_lane and job.lane == other.lane)
+        # queues and tenants have an order of their own, which a key of several slots leaves to them
+        return any(name.startswith("key ") and self.most(name, job) == 1 for name in shared)
 
     def _key_is_sought(self, job: Job) -> bool:
-        """Return whether somebody waits before a job for its key: it then goes into the key's line first."""
+        """Return whether its key's next one may be another one: a job then goes into the key's line first."""
         key = job.options.get("concurrency_key")
-        before = [other for other in self.waiting() if _rank(other) < _rank(job)]
-        return key is not None and any(other.options.get("concurrency_key") == key for other in before)
+        return key is not None and any(
+            other.options.get("concurrency_key") == key
+            and (_rank(other) < _rank(job) or other.lane != job.lane)
+            for other in self.waiting()
+        )
 
     def _leaves_behind(self, job: Job, other: Job, queues: Sequence[str] | None) -> bool:
         """Return whether a job without limits should have come first: by its level or in its lane."""

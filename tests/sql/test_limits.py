@@ -564,3 +564,17 @@ def test_who_makes_way_in_a_limited_queue_does_not_close_it(sql: Session) -> Non
 
     assert taken(sql, 1) == [free]
     sound(sql)
+
+
+def test_who_comes_before_the_first_of_a_line_is_not_kept_by_what_that_one_needs(sql: Session) -> None:
+    sql.rows("select jobs.set_task('shop.mail', i_max_running => 2)")
+    running, large = publish(sql), publish(sql, slots=2)
+    assert taken(sql) == [running]
+    urgent = publish(sql, priority=5)
+    sql.rows("select jobs.set_task('shop.mail', i_max_running => 2)")  # news: both are looked at together
+
+    assert taken(sql) == [urgent]
+    for job in (running, urgent):
+        ack(sql, job)
+    assert taken(sql) == [large]
+    sound(sql)

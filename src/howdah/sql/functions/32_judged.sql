@@ -119,6 +119,17 @@ begin
     ), undecided as (
         insert into howdah.freed (limit_id, slots)
         select distinct w.verdict, 0 from waiting w where w.verdict <> all (coalesce(i_limits.ids, '{}'))
+    ), judged_first as (
+        select distinct on (w.verdict) w.verdict, w.priority, w.pos from waiting w order by w.verdict, w.n
+    ), new_first as (       -- found its limit full because of one that stands behind it now
+        insert into howdah.freed (limit_id, slots)
+        select distinct w.verdict, 0
+          from waiting w
+          join judged_first f on f.verdict = w.verdict
+          join unnest(i_limits.ids, i_limits.priorities, i_limits.positions) u (id, priority, pos) on u.id = w.verdict
+         where w.place = 'ready'
+           and (w.priority > f.priority or w.priority = f.priority and w.pos < f.pos
+                or w.priority > u.priority or w.priority = u.priority and w.pos < u.pos)
     )
     insert into howdah.blocked (id, kind, task, attempt, blocked_at, limit_id, queue, lane, priority, pos)
     select w.id, 'limit', w.task, w.attempt, i_now, w.verdict, w.queue, w.lane, w.priority, w.pos
