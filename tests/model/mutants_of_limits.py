@@ -13,7 +13,12 @@ MUTANTS = [
         "",
         quick=True,
     ),
-    Mutant("an exchange keeps the slots of successes", "35_exchange", "perform howdah.free_all(v_held);", ""),
+    Mutant(
+        "an exchange keeps the slots of successes",
+        "35_exchange",
+        "where m.held is not null group by 1",
+        "where false group by 1",
+    ),
     Mutant(
         "a dead worker's runs keep their slots",
         "38_deaths",
@@ -25,8 +30,22 @@ MUTANTS = [
     Mutant(
         "a limit lets one too many run",
         "32_judge",
-        "> howdah.most(i_limits, v_n, v_limit = v_c.key_limit, v_c.at_most) or",
-        "> howdah.most(i_limits, v_n, v_limit = v_c.key_limit, v_c.at_most) + 1 or",
+        "> v_job.most[v_k] or",
+        "> v_job.most[v_k] + 1 or",
+        quick=True,
+    ),
+    Mutant(
+        "jobs that are judged together are one too many",
+        "32_judge",
+        "h.used + d.takes > d.most",
+        "h.used + d.takes > d.most + 1",
+        quick=True,
+    ),
+    Mutant(
+        "where only limits count, one too many runs",
+        "32_plainly",
+        "where f.limit_id = l.id) > l.max_running",
+        "where f.limit_id = l.id) > l.max_running + 1",
         quick=True,
     ),
     Mutant(
@@ -38,27 +57,33 @@ MUTANTS = [
     Mutant(
         "what is set for a key does not count",
         "32_judge",
-        "not i_limits.by_hand[i_place] or i_limits.max_running[i_place] is null",
+        "not h.by_hand or h.max_running is null",
         "true",
     ),
     Mutant(
         "runs that were there before a limit do not count",
-        "46_limits",
-        "return howdah.adopt_running(i_limit);",
-        "return 0;",
+        "46_adoption",
+        "v_slots := howdah.adopt_running(i_limit);",
+        "v_slots := 0;",
         quick=True,
     ),
     # lines
     Mutant(
         "a ready job passes those that wait for its limit",
         "32_judge",
-        "v_c.place = 'ready' and i_limits.backlog[v_n]",
+        "v_job.ready and v_backlog[v_at]",
         "false",
+    ),
+    Mutant(
+        "ready jobs of a limit for which others wait are judged together",
+        "32_judge",
+        "c.place = 'ready' and not h.backlog",
+        "c.place = 'ready'",
     ),
     Mutant(
         "who comes from another line passes those that have waited longer",
         "32_judge",
-        "v_limit <> v_c.waits_for and (",
+        "v_job.limits[v_k] <> v_job.waits_for and (",
         "false and (",
     ),
     Mutant(
@@ -97,7 +122,7 @@ MUTANTS = [
     Mutant(
         "whoever waits for a limit that has room is forgotten",
         "32_judged",
-        "and (u.backlog or u.id = any (i_limits.verdicts))",
+        "and (u.backlog or u.id = any (v_waiting))",
         "and false",
         quick=True,
     ),

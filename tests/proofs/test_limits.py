@@ -33,7 +33,7 @@ def test_a_limit_that_is_passed_is_noticed(servers: Ground) -> None:
     dsn = servers.database()
     with psycopg.connect(dsn, autocommit=True) as connection:
         true = sql.read("functions/32_judge")
-        room = "or v_tokens[v_n] <= 0 then"
+        room = "or v_tokens[v_at] <= 0 then"
         assert true.count(room) == 1
         connection.execute(true.replace(room, "and false then").encode())
 

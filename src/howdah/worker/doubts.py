@@ -21,9 +21,9 @@ class Doubts:
     """
 
     def __init__(self) -> None:
-        self.era = 0
-        self.seen = 0
-        self._settled = 0
+        self.era: int = 0
+        self.seen: int = 0
+        self._settled: int = 0
 
     def __bool__(self) -> bool:
         return self.seen > self._settled

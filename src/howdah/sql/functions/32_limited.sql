@@ -1,7 +1,7 @@
 -- Limits: ready or blocked (kind limit) ─► running, as far as every limit of a job allows.
 --
 -- A limit is a row of howdah.limits: of a queue, of a task, or of a key that jobs name. It is decided upon by whoever holds
--- its row, taken SKIP LOCKED: no claim waits for another, and a consumer that keeps its transaction open keeps only the
+-- its row: a claim waits a moment for another, but a consumer that keeps its transaction open keeps only the
 -- limits of what it has claimed. A run holds slots (running.held); whoever ends it writes what it gives back into
 -- howdah.freed and waits for nobody; the next decision folds that into `used`. So `used` less what is freed is what is held.
 --
@@ -233,7 +233,7 @@ comment on function howdah.may_start is 'Whether this worker may run such a job 
 -- howdah.start_limited: ready or blocked (kind limit) ─► running for at most i_num contenders whose limits have room; those
 -- whose limits have none wait.
 --
--- Fence: each run draws its number from run_seq. Locks: the limits of the contenders, SKIP LOCKED; the jobs are the caller's.
+-- Fence: each run draws its number from run_seq. Locks: the limits of the contenders, see lock_limits; the jobs are the caller's.
 create or replace function howdah.start_limited(
     i_contenders howdah.contender[], i_num integer, i_worker_id bigint, i_now timestamptz)
     returns setof howdah.claimed
