@@ -38,9 +38,10 @@ class Limited(Calls):
         most=st.sampled_from([None, 2, 2, 3]),
         then=st.sampled_from(["cancel", "retry", "delete", "expire", None]),
         n=st.sampled_from([1, 1, 1, 0, 2, 3]),
+        late=st.sampled_from([0, 5]),
     )
     def wait_for_a_key(
-        self, outcome: Outcome, slots: list[int], most: int | None, then: str | None, n: int
+        self, outcome: Outcome, slots: list[int], most: int | None, then: str | None, n: int, late: int
     ) -> None:
         """Let jobs wait for a full key; something happens to one of them, then the others go on."""
         own: dict[str, Any] = {"task": "pkg.sum", "queue": "apart", "concurrency_key": "c3"}
@@ -49,7 +50,7 @@ class Limited(Calls):
         first = len(self.both.numbers)
         self.both.publish([job(slots=count, **own) for count in [1, *slots]])
         running = self.both.consume(1, ["apart"], None, "consume")
-        self.both.publish([job(**own, **ttl)])
+        self.both.publish([job(priority=late, **own, **ttl)])
         self.both.consume(3, ["apart"], None, "consume")
         self.both.check_reasons()
         if then == "expire":

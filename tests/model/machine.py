@@ -80,6 +80,20 @@ class Machine(Limited):
             elif outcome[0] not in ("cancelled", "parked"):
                 self.both.end(handle, outcome)
 
+    @rule(
+        end=st.sampled_from(["delete", "cancel", None]),
+        wait=st.sampled_from([0, 50, 101]),
+        mode=st.sampled_from(["skip", "reject"]),
+    )
+    def take_a_key_again(self, end: str | None, wait: int, mode: str) -> None:
+        """Publish under a key that a job which has gone held for some time."""
+        options = {"task": "a_b", "queue": "deep", "unique_key": "u3", "unique_for": 100, "unique_mode": mode}
+        self.both.publish([options])
+        if end is not None:
+            self.both.control(end, str(self.both.numbers[-1]))
+        self.both.advance(wait)
+        self.both.publish([options])
+
     @rule(good=st.booleans(), ttl=st.sampled_from([None, None, -1, 1000]), days=st.sampled_from([6, 8, 31]))
     def grow_old(self, good: bool, ttl: int | None, days: int) -> None:
         """Finish a job and come back much later."""
