@@ -119,3 +119,26 @@ def test_a_run_that_writes_to_its_log_counts_for_a_limit_set_meanwhile(
     a_second_later(sql)
 
     assert consume(sql) == []
+
+
+def test_claims_that_hold_limits_already_do_not_wait_for_each_other(sql: Session, sessions: Opener) -> None:
+    """Each holds what the other wants: they would wait until the server ends one of them."""
+    claim = "select j.id from jobs.consume(1, array[%s]) j"
+    offer = "select jobs.publish('t', i_queue => %s, i_concurrency_key => %s)"
+    claims = [(sessions(), "a"), (sessions(), "b")]
+    for _, queue in claims:  # a key's row is there from its first job on
+        sql.rows(offer, queue, f"key {queue}")
+        finish(sql, consume(sql))
+    for session, queue in claims:
+        sql.rows(offer, queue, f"key {queue}")
+        session.begin()
+        assert len(session.rows(claim, queue)) == 1
+    sql.rows(offer, "a", "key b")
+    sql.rows(offer, "b", "key a")
+
+    for session, queue in claims:
+        assert session.rows(claim, queue) == []
+    assert sql.value("select last_value from howdah.last_patience") == 0, "one of them has waited"
+    for session, _ in claims:
+        session.commit()
+    assert violations(sql) == []

@@ -3,17 +3,21 @@
 -- howdah.lock_limits: locks these limits, in their order; answers those that it got.
 --
 -- Waits for others who decide at this moment, that is until they commit. Not for a consumer that keeps its transaction open:
--- after 400 ms what is free must do, and for five seconds nobody waits again.
+-- after 400 ms what is free must do, and for five seconds nobody waits again. Nor does who holds limits already: the order
+-- would be lost, in which nobody can wait for somebody who waits for him. A setting of the transaction remembers that.
 create or replace function howdah.lock_limits(i_ids bigint[])
     returns bigint[]
     language plpgsql
     set lock_timeout = '400ms'
 as $$
+declare
+    v_first constant boolean := coalesce(current_setting('howdah.holds_limits', true), '') <> 'yes';
 begin
-    if howdah.milliseconds() - (select s.last_value from howdah.last_patience s) not between 0 and 4999 then
+    perform set_config('howdah.holds_limits', 'yes', true);
+    if v_first and howdah.milliseconds() - (select s.last_value from howdah.last_patience s) not between 0 and 4999 then
         begin
             return array(select l.id from howdah.limits l where l.id = any (i_ids) order by l.id for update);
-        exception when lock_not_available then
+        exception when lock_not_available or deadlock_detected then
             perform setval('howdah.last_patience', howdah.milliseconds());
         end;
     end if;

@@ -107,6 +107,7 @@ declare
     v_slots integer;
     v_count bigint := 0;
 begin
+    perform set_config('howdah.holds_limits', 'yes', true);      -- a claim of this transaction waits for none: see lock_limits
     for v_limit in
         select l.* from howdah.limits l
          where l.by_hand and l.adopted_at > i_now - interval '10 min' order by l.id for update skip locked

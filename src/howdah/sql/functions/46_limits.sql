@@ -174,6 +174,7 @@ begin
         return 0;
     end if;
     v_hinted := array(select distinct f.limit_id from (select y.limit_id from howdah.freed y limit i_limit) f);
+    perform set_config('howdah.holds_limits', 'yes', true);      -- a claim of this transaction waits for none: see lock_limits
     v_held := array(select l.id from howdah.limits l where l.id = any (v_hinted) order by l.id for update skip locked);
     with idle as materialized (
         select h.id from unnest(v_hinted) h (id)
