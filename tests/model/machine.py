@@ -81,15 +81,23 @@ class Machine(Limited):
                 self.both.end(handle, outcome)
 
     @rule(
-        end=st.sampled_from(["delete", "cancel", None]),
+        end=st.sampled_from(["delete", "cancel", "fail", None]),
         wait=st.sampled_from([0, 50, 101]),
         mode=st.sampled_from(["skip", "reject"]),
+        until=st.sampled_from(["waiting", "started", "finished"]),
+        duration=st.sampled_from([None, 100]),
     )
-    def take_a_key_again(self, end: str | None, wait: int, mode: str) -> None:
-        """Publish under a key that a job which has gone held for some time."""
-        options = {"task": "a_b", "queue": "deep", "unique_key": "u3", "unique_for": 100, "unique_mode": mode}
+    def take_a_key_again(
+        self, end: str | None, wait: int, mode: str, until: str, duration: int | None
+    ) -> None:
+        """Publish under a key whose holder is gone, waits for a retry, or has held it long enough."""
+        options: dict[str, Any] = {"task": "a_b", "queue": "once", "unique_key": "u3", "unique_mode": mode}
+        options |= {"unique_until": until} | ({} if duration is None else {"unique_for": duration})
         self.both.publish([options])
-        if end is not None:
+        if end == "fail":
+            for handle in self.both.consume(1, ["once"], None, "consume"):
+                self.both.end(handle, ["failed", "error", 500, False])
+        elif end is not None and self.both.numbers:
             self.both.control(end, str(self.both.numbers[-1]))
         self.both.advance(wait)
         self.both.publish([options])

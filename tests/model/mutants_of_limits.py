@@ -99,12 +99,6 @@ MUTANTS = [
         "order by m.n, (m.c).priority desc, (m.c).pos",
         "order by m.n, (m.c).pos",
     ),
-    Mutant(
-        "what does not fit takes places of a claim",
-        "32_limited",
-        "count(*) filter (where (x.c).fits) over",
-        "count(*) over",
-    ),
     # news
     Mutant(
         "a limit that was changed is not looked at",
