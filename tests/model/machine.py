@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from tests.model.calls import (
+    Calls,
     given,
     good_or_any,
     handed_in,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tests.model.vocabulary import Outcome
 
 
-class Machine(Limited):
+class Stories(Calls):
     """Short stories, each of which random calls alone would hardly ever tell."""
 
     @rule(
@@ -327,10 +328,14 @@ class Machine(Limited):
                 self.both.end(handle, outcome)
 
 
-def machine_for(engine: Engine) -> type[RuleBasedStateMachine]:
+class Machine(Stories, Limited):
+    """All that may be told."""
+
+
+def machine_for(engine: Engine, stories: type[Calls] = Machine) -> type[RuleBasedStateMachine]:
     """Return a machine whose every example runs on this engine."""
 
-    class OnEngine(Machine):
+    class OnEngine(stories):  # type: ignore[misc, valid-type]
         def __init__(self) -> None:
             super().__init__(engine)
 

@@ -11,8 +11,10 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model.conftest import profile
-from tests.model.machine import machine_for
+from tests.model.limited import Limited
+from tests.model.machine import Stories, machine_for
 from tests.model.mutants import MUTANTS
+from tests.model.mutants_of_limits import MUTANTS as LIMITS
 
 if TYPE_CHECKING:
     from tests.model.engine import Engine
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = 1000
 TRIES = 5
+# What a few examples notice belongs to the model's long form, the rest to what takes an hour.
+LONG_FORM = [
+    pytest.param(mutant, id=mutant.name, marks=pytest.mark.model if mutant.quick else pytest.mark.long)
+    for mutant in MUTANTS
+]
 
 
 def notices(engine: Engine, mutant: Mutant) -> bool:
@@ -28,10 +35,11 @@ def notices(engine: Engine, mutant: Mutant) -> bool:
     Hypothesis gives a run up when equal choices went two ways, as a bug that hangs on a retry's random
     delay can make them: that is no disagreement yet, so the machine runs again.
     """
+    machine = machine_for(engine, Limited if mutant in LIMITS else Stories)  # others only make it slower
     with mutant.installed(engine):
         for _ in range(TRIES):
             try:
-                run_state_machine_as_test(machine_for(engine), settings=profile(EXAMPLES, (Phase.generate,)))
+                run_state_machine_as_test(machine, settings=profile(EXAMPLES, (Phase.generate,)))
             except AssertionError:
                 return True
             except Flaky:
@@ -40,9 +48,8 @@ def notices(engine: Engine, mutant: Mutant) -> bool:
     return False
 
 
-@pytest.mark.model
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", LONG_FORM)
 def test_the_machine_notices(mutant: Mutant, engine: Engine) -> None:
     assert notices(engine, mutant), f"survived: {mutant.name}"
 
