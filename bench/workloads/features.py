@@ -35,4 +35,5 @@ def _drain(stand: Stand, name: str, jobs: int) -> float:
         place.figure("feature", name, jobs)
         place.settle()
         with place.workers() as workers:
-            return rate(place.watch(workers, 0, jobs), jobs)
+            # setting a limit draws a number, too
+            return rate(place.watch(workers, 0, jobs + 1, enough=jobs), jobs)
