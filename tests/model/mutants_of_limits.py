@@ -130,13 +130,13 @@ MUTANTS = [
     # rates and full queues
     Mutant(
         "a rate's interval is too short",
-        "32_judge",
+        "32_hold",
         "s.at >= i_now - make_interval(secs => i_limit.per)",
         "s.at >= i_now - make_interval(secs => i_limit.per / 2)",
     ),
     Mutant(
         "a rate opens a moment too early",
-        "32_judge",
+        "32_hold",
         "s.at >= i_now - make_interval(secs => i_limit.per)",
         "s.at > i_now - make_interval(secs => i_limit.per)",
     ),
