@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 WAITING_PLACES = frozenset({"scheduled", "blocked", "ready"})
 # Seconds that pass at most between a commit and the moment from which others see it.
 SEEN = 0.1
+# Seconds for which who replaces or merges waits for the row of a job that somebody is about to start: see
+# howdah.hold_waiting. Then the key is passed on, whatever becomes of that job.
+PATIENCE = 1.0
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -37,6 +40,7 @@ class Gift(msgspec.Struct, frozen=True):
     """A key given to a job by its publish, or by an operator who retried it after its end.
 
     `asked`, `at`, `done`: when the statement began, when it gave the key, when that was committed.
+    `patient`: whether it would have changed the job that held the key, and waited for that job's row.
     """
 
     seq: int
@@ -45,6 +49,7 @@ class Gift(msgspec.Struct, frozen=True):
     done: float
     body: Body
     published: bool
+    patient: bool = False
 
 
 class Tenure(msgspec.Struct, frozen=True):
@@ -70,7 +75,8 @@ def tenures(book: Book) -> dict[str, list[Tenure]]:
 
 
 def _gifts(book: Book, job: int, body: Body) -> Iterator[Gift]:
-    yield Gift(body.seq, body.asked, body.at, committed(body), body, published=True)
+    patient = any(call.mode in ("replace", "merge") for call in book.calls.get(body.token, ()))
+    yield Gift(body.seq, body.asked, body.at, committed(body), body, published=True, patient=patient)
     for edge in book.edges.get(job, ()):
         if edge.source and edge.target and edge.source.place == "finished" != edge.target.place:
             move = edge.target
@@ -134,6 +140,8 @@ def usurpers(held: Sequence[Tenure]) -> Iterator[str]:
 def _must_hold(holder: Tenure, gift: Gift) -> bool:
     if gift.published and gift.at < holder.surely:
         return True
+    if gift.patient and gift.at - gift.asked >= PATIENCE:
+        return False
     return any(
         span.seq < gift.seq and span.known < gift.asked and gift.at < span.until for span in holder.spans
     )

@@ -50,6 +50,12 @@ def scalar(rows: Rows) -> Any:
     return next(iter(rows[0].values())) if rows else None
 
 
+def pair(rows: Rows) -> tuple[int, int]:
+    """Return the two numbers of the only row."""
+    first, second = rows[0].values()
+    return first, second
+
+
 def nothing(_: Rows) -> None:
     """Return nothing."""
 

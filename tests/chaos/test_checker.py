@@ -243,3 +243,27 @@ def test_unique_keys_are_not_judged_before_every_mode_has_met_a_holder() -> None
         judged = judge(changed(publications=fewer, bodies=(), jobs=(), executions=()))
         assert next(one.examined for one in judged.judgements if one.name == "S14") == 0
     assert outcome(story.clean(), "S14") == "held"
+
+
+@pytest.mark.parametrize(
+    ("asked", "mode", "expected"),
+    [
+        (51.05, "replace", "violated"),
+        (50.9, "replace", "held"),
+        (50.9, "skip", "violated"),
+    ],
+)
+def test_who_would_replace_a_job_that_is_being_started_waits_a_second_for_it(
+    asked: float, mode: str, expected: str
+) -> None:
+    """GATHERED holds the key until 52.0; NEXT is given it at 51.95."""
+    forged = story.clean()
+    bodies = tuple(
+        msgspec.structs.replace(body, asked=asked, at=51.95) if body.token == "u3" else body
+        for body in forged.bodies
+    )
+    calls = tuple(
+        msgspec.structs.replace(call, mode=mode, began=50.5) if call.token == "u3" else call
+        for call in forged.publications
+    )
+    assert outcome(changed(bodies=bodies, publications=calls), "S14") == expected

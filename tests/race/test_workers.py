@@ -24,6 +24,11 @@ def _parked(sql: Session) -> int:
     return int(sql.value("select count(*) from howdah.blocked"))
 
 
+def _reconcile(sql: Session, worker: int, era: int | None = None) -> tuple[int, int]:
+    row = sql.row("select * from jobs.reconcile(%s, '{}', %s)", worker, era)
+    return row["given_back"], row["locked"]
+
+
 def _running(sql: Session) -> int:
     return int(sql.value("select count(*) from howdah.running"))
 
@@ -240,7 +245,7 @@ def test_what_an_exchange_claims_after_its_connection_is_lost_is_handed_back(
         sql.value("select jobs.reconcile(%s, '{}')", worker)
     cut_off.commit()
 
-    assert sql.value("select jobs.reconcile(%s, '{}')", worker) == 1
+    assert _reconcile(sql, worker) == (1, 0)
     assert _running(sql) == 0
     assert violations(sql) == []
 
@@ -257,6 +262,35 @@ def test_an_exchange_that_reaches_the_server_after_it_was_reconciled_claims_noth
     assert len(sql.value("select jobs.exchange(%s, i_num => 1, i_era => 1)", worker)["jobs"]) == 1
 
 
+def test_a_reconciliation_says_how_many_runs_others_hold_locked(sql: Session, sessions: Opener) -> None:
+    """A limit that is set meanwhile has the runs hold it: what was passed over lay until its timeout."""
+    worker = start_worker(sql)
+    publish(sql)
+    publish(sql)
+    locked, _ = (job[0] for job in exchange(sql, worker, 2)["jobs"])
+    adopting = sessions()
+    adopting.begin()
+    adopting.value("select id from howdah.running where id = %s for no key update", locked)
+
+    assert _reconcile(sql, worker, 1) == (1, 1)
+    adopting.commit()
+    assert _reconcile(sql, worker, 2) == (1, 0)
+    assert violations(sql) == []
+
+
+def test_a_reconciliation_that_comes_after_a_later_one_takes_nothing_back(sql: Session) -> None:
+    """Its answer was lost, and the worker has claimed on since; what it says is held is out of date."""
+    worker = start_worker(sql)
+    publish(sql)
+    assert _reconcile(sql, worker, 2) == (0, 0)
+    sql.value("select jobs.exchange(%s, i_num => 1, i_era => 2)", worker)
+
+    for era in (1, 2):
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            _reconcile(sql, worker, era)
+    assert _running(sql) == 1
+
+
 def test_no_exchange_of_a_worker_claims_while_its_runs_are_handed_back(
     sql: Session, sessions: Opener
 ) -> None:
@@ -264,7 +298,7 @@ def test_no_exchange_of_a_worker_claims_while_its_runs_are_handed_back(
     publish(sql)
     reconciling = sessions()
     reconciling.begin()
-    assert reconciling.value("select jobs.reconcile(%s, '{}')", worker) == 0
+    assert _reconcile(reconciling, worker) == (0, 0)
 
     with pytest.raises(psycopg.errors.LockNotAvailable):
         exchange(sql, worker, 1)

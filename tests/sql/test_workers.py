@@ -573,7 +573,8 @@ def test_a_worker_hands_back_the_runs_that_it_does_not_hold(sql: Session) -> Non
     worker = start_worker(sql, "a.b")
     runs = {str(run[0]): run[1] for run in claim(sql, worker)}
 
-    assert sql.value("select jobs.reconcile(%s, array[%s]::bigint[])", worker, runs[held]) == 1
+    answer = sql.rows("select * from jobs.reconcile(%s, array[%s]::bigint[])", worker, runs[held])
+    assert answer == [{"given_back": 1, "locked": 0}]
 
     assert (state(sql, held), state(sql, unknown)) == ("running", "ready")
     assert take(sql)["attempt"] == 1

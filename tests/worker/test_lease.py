@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+import psycopg
 import pytest
 
 from chaos.proxy import BOTH, Proxy, Trouble
@@ -110,6 +111,38 @@ async def test_a_half_open_line_keeps_a_worker_from_work_no_longer_than_its_hear
     assert await (await app.publish("dig")).result(25) == 1
 
     assert time.monotonic() - began < 12
+
+
+async def test_a_run_of_a_lost_answer_comes_back_although_somebody_held_its_row_at_that_moment(
+    app: Howdah, far: Howdah, proxy: Proxy, start: Start, administer: Administer, live_database: Database
+) -> None:
+    """It was passed over, and lay until its timeout."""
+    go = asyncio.Event()
+
+    @far.task(name="dig")
+    async def dig(number: int) -> int:
+        if number == 1:
+            await go.wait()
+        return number
+
+    await start(far, concurrency=1, lease=30)
+    await app.publish("dig", 1)
+    await eventually(lambda: administer("select count(*) from jobs.running") == [(1,)])
+    second = await app.publish("dig", 2)
+    with psycopg.connect(live_database.dsn) as holder:
+        lost = "select json_array_length(jobs.exchange(id, i_num => 1) -> 'jobs') from howdah.worker"
+        await eventually(lambda: administer(lost) == [(1,)])
+        held = holder.execute("select from howdah.running where id = %s for update", [second.id]).fetchall()
+        assert len(held) == 1
+        proxy.set(Trouble(stalled=frozenset(("to the client",))))
+        go.set()
+        await asyncio.sleep(0.3)
+        proxy.reset()
+        proxy.heal()
+        await eventually(lambda: administer("select era > 0 from howdah.worker") == [(True,)])
+        assert (second.id,) in administer("select id from jobs.running")
+
+    assert await second.result(20) == 2
 
 
 async def test_a_run_that_is_taken_away_before_it_starts_never_starts(

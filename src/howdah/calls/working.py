@@ -82,13 +82,14 @@ def run_died(job_id: str, run_id: int, error: str) -> Call[ChangedJob]:
     return Call("run_died", {"i_job_id": job_id, "i_run_id": run_id, "i_error": error}, rows.changed)
 
 
-def reconcile(worker_id: int, held: Sequence[int], era: int) -> Call[int]:
-    """Give back a worker's runs other than those it holds; the answer is how many.
+def reconcile(worker_id: int, held: Sequence[int], era: int) -> Call[tuple[int, int]]:
+    """Give back a worker's runs other than those it holds; the answer is how many, and how many were locked.
 
-    Exchanges that say that they are of an era before `era` are refused from now on.
+    Exchanges that say that they are of an era before `era` are refused from now on; so is another
+    reconciliation that says no later one.
     """
     arguments = {"i_worker_id": worker_id, "i_held": list(held), "i_era": era}
-    return Call("reconcile", arguments, rows.scalar)
+    return Call("reconcile", arguments, rows.pair)
 
 
 def log(job_id: str, run_id: int, lines: Document) -> Call[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 __all__ = ["Doubts"]
 
 
@@ -9,28 +11,41 @@ class Doubts:
     """Doubts about our runs. True as long as one is left that no reconciliation has settled.
 
     `era`: goes with each exchange. A reconciliation begins the next one; an exchange of an earlier era that
-    reaches the server late is refused there, since what it claims would be nobody's.
+    reaches the server late is refused there, since what it claims would be nobody's. No two reconciliations
+    ask for the same era: one whose answer was lost may reach the server after the next one, and would take
+    back what has been claimed since.
 
     >>> doubts = Doubts()
     >>> doubts.arise()
-    >>> seen = doubts.seen
+    >>> lost = doubts.asked()
+    >>> seen, era = doubts.asked()
     >>> doubts.arise()  # while the reconciliation is under way: it does not settle this one
-    >>> doubts.settle(seen, doubts.era + 1)
+    >>> doubts.settle(seen, era)
     >>> bool(doubts), doubts.era
-    (True, 1)
+    (True, 2)
     """
+
+    # Seconds until runs are asked about again that others held locked: a chore for a moment, or for long
+    # whoever writes to a job's log. The worker claims on meanwhile.
+    UNTIL_UNLOCKED: ClassVar = 0.5
 
     def __init__(self) -> None:
         self.era: int = 0
-        self.seen: int = 0
+        self._asked_for: int = 0
+        self._seen: int = 0
         self._settled: int = 0
 
     def __bool__(self) -> bool:
-        return self.seen > self._settled
+        return self._seen > self._settled
 
     def arise(self, real: bool = True) -> None:
         """Note a doubt, if it is one."""
-        self.seen += real
+        self._seen += real
+
+    def asked(self) -> tuple[int, int]:
+        """Return what a reconciliation that begins now can settle, and the era that it begins."""
+        self._asked_for += 1
+        return self._seen, self._asked_for
 
     def settle(self, seen: int, era: int) -> None:
         """Note that a reconciliation which began when so many had been seen has settled them."""
@@ -39,4 +54,4 @@ class Doubts:
 
     def forget(self) -> None:
         """Drop all doubts, with the runs that they were about."""
-        self._settled = self.seen
+        self._settled = self._seen

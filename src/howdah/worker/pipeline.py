@@ -334,10 +334,10 @@ class Pipeline:
         """Give back what an exchange claimed for us whose answer never came."""
         worker_id = self._registration.worker_id
         held = {*self._runner.held(), *(outcome[1] for outcome in self._postponed)}
-        seen, era = self._doubts.seen, self._doubts.era + 1
+        seen, era = self._doubts.asked()
         self._in_flight += 1
         try:
-            back = await line.execute(calls.reconcile(worker_id, sorted(held), era))
+            given_back, locked = await line.execute(calls.reconcile(worker_id, sorted(held), era))
         except WorkerUnknown:
             await self._start_over(worker_id)
         except HowdahError as error:
@@ -347,8 +347,10 @@ class Pipeline:
                 await self._after_failure((), error.message)
         else:
             self._doubts.settle(seen, era)
-            if back:
-                logger.info("gave back %s runs whose claim was never answered", back)
+            if given_back:
+                logger.info("gave back %s runs whose claim was never answered", given_back)
+            if locked:
+                asyncio.get_running_loop().call_later(self._doubts.UNTIL_UNLOCKED, self.fenced)
         finally:
             self._in_flight -= 1
 

@@ -344,22 +344,27 @@ comment on function howdah.exchange_answer is 'Answer of exchange.';
 --
 -- For a worker that does not know whether an exchange happened, because the answer never came. That exchange may be under way
 -- still, without anybody to answer: what it claims would be nobody's. So it is refused until all of the worker's have ended;
--- one that has not even reached us is refused when it does, if it says of which era it is.
--- Locks: the worker's exchanges; its runs in id order, SKIP LOCKED.
-create or replace function jobs.reconcile(i_worker_id bigint, i_held bigint[], i_era integer default null)
-    returns bigint
+-- one that has not even reached us is refused when it does, if it says of which era it is; so is a reconciliation that comes
+-- after a later one: what it says is held is out of date.
+-- Locks: the worker's exchanges; its runs in id order, SKIP LOCKED: somebody may write to the log of one in a long transaction.
+create or replace function jobs.reconcile(
+    i_worker_id bigint, i_held bigint[], i_era integer default null, out given_back bigint, out locked bigint)
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_now   constant timestamptz := howdah.now();
-    v_run   howdah.running;
-    v_count bigint := 0;
+    v_now constant timestamptz := howdah.now();
+    v_run howdah.running;
 begin
     perform howdah.require_read_committed('reconcile');
     perform howdah.hold_worker_alone(i_worker_id);
     update howdah.worker w set era = i_era where w.id = i_worker_id and w.era < i_era;
+    if not found and i_era is not null then
+        raise lock_not_available using message = format('worker %s was reconciled after this was asked for', i_worker_id),
+            hint = 'Try again, with the next era.';
+    end if;
+    given_back := 0;
     for v_run in
         select r.* from howdah.running r
          where r.worker_id = i_worker_id and r.run_id <> all (coalesce(i_held, '{}')) order by r.id for update skip locked
@@ -369,13 +374,16 @@ begin
         if not howdah.cancel_wanted(v_run, v_now) then
             perform howdah.make_ready(v_run.id, v_run.attempt - 1);
         end if;
-        v_count := v_count + 1;
+        given_back := given_back + 1;
     end loop;
-    return v_count;
+    select count(*) into locked
+      from howdah.running r where r.worker_id = i_worker_id and r.run_id <> all (coalesce(i_held, '{}'));
 end;
 $$;
 
-comment on function jobs.reconcile is $$Hand back a worker's runs other than those it holds; answers how many.
+comment on function jobs.reconcile is $$Hand back a worker's runs other than those it holds: so many were given back, so
+many others hold locked at this moment: those are for the next reconciliation.
 
 For a worker whose connection broke before an answer came. From now on exchanges that say that they are of an era before
-i_era are refused: nobody waits for their answers. Raises JB007, and 55P03 while an exchange of the worker is under way.$$;
+i_era are refused: nobody waits for their answers. Raises JB007, and 55P03 while an exchange of the worker is under way
+or when i_era is not a later one.$$;
