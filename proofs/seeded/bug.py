@@ -36,8 +36,6 @@ class Bug:
 
 # Nothing of ours can fail so: there is no such thing yet, or PostgreSQL decides alone.
 NOT_APPLICABLE = {
-    21: "queues have no limits on running jobs yet",
     23: "there are no schedules yet",
     24: "there are no schedules yet",
-    32: "there are no workflows yet",
 }

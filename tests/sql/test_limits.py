@@ -552,6 +552,44 @@ def test_a_claim_of_one_looks_into_every_line_that_has_news(sql: Session) -> Non
     sound(sql)
 
 
+def test_a_hundred_lines_with_news_of_another_queue_hide_none_of_its_own(sql: Session) -> None:
+    for number in range(100):
+        for _ in range(2):
+            publish(sql, queue="other", concurrency_key=f"other {number}")
+    waiting = [publish(sql, queue="mail", concurrency_key="mine") for _ in range(2)]
+    running = sql.rows("select * from jobs.consume(i_num => 500)")
+    assert len(running) == 101
+    for job in running:
+        ack(sql, job["job_id"])
+
+    mine = sql.rows("select * from jobs.consume(i_queues => '{mail}', i_num => 1)")
+    assert [job["job_id"] for job in mine] == waiting[1:]
+    assert len(sql.rows("select * from jobs.consume(i_num => 500)")) == 100
+    sound(sql)
+
+
+def test_of_two_claims_one_looks_past_what_has_to_wait_and_the_other_comes_again(
+    sql: Session, sessions: Callable[[], Session]
+) -> None:
+    """Each would pass over what the other has locked: thousands of rows, again and again."""
+    publish(sql, concurrency_key="customer 7")
+    sql.rows(
+        "select jobs.publish('shop.mail', i_concurrency_key => 'customer 7') from generate_series(1, 1000)"
+    )
+    assert len(taken(sql, 1)) == 1
+    looking = sessions()
+    looking.begin()
+    looking.value("select pg_advisory_xact_lock(48178, 3)")
+    other = publish(sql, concurrency_key="customer 8")
+
+    assert taken(sql, 1) == []
+    moved = sql.value("select count(*) from howdah.blocked")
+    assert moved < 200
+    looking.rollback()
+    assert taken(sql, 1) == [other]
+    sound(sql)
+
+
 def test_who_makes_way_in_a_limited_queue_does_not_close_it(sql: Session) -> None:
     sql.rows("select jobs.set_queue('mail', i_max_running => 5)")
     sql.rows("select jobs.set_task('slow', i_max_running => 1)")

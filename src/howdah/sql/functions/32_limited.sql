@@ -63,8 +63,8 @@ comment on function howdah.limited is 'Limited queues and tasks, and how many jo
 -- howdah.contenders: the jobs that might start, in their order: candidates from ready, and what waits for limits that may have
 -- room again. Those go before the candidates of their own queue and priority, and of what comes after: they have waited longer.
 create or replace function howdah.contenders(
-    i_candidates howdah.candidate[], i_num integer, i_queues text[], i_topic text, i_tasks text[], i_patterns text[],
-    i_labels text[], i_limited howdah.limited, i_now timestamptz)
+    i_candidates howdah.candidate[], i_num integer, i_wide integer, i_queues text[], i_topic text, i_tasks text[],
+    i_patterns text[], i_labels text[], i_limited howdah.limited, i_now timestamptz)
     returns howdah.contender[]
     language plpgsql
 as $$
@@ -94,7 +94,7 @@ begin
         ), blocked as materialized (
             select u as c, coalesce((select min(l.first) from level l
                                       where l.level >= array[coalesce(array_position(i_queues, (u).queue), 0), -(u).priority]),
-                                    i_num + 1) - 0.5 as n
+                                    i_wide + 1) - 0.5 as n
               from unnest(v_blocked) u
         ), merged as (
             select x.c, x.n, count(*) filter (where (x.c).fits) over (order by x.n, (x.c).priority desc, (x.c).pos) as fitting
@@ -105,7 +105,7 @@ begin
                       from blocked b) x
         )
         -- those that do not fit take nobody's place: it may be the one whose turn it is before theirs
-        select m.c from merged m where m.fitting <= i_num order by m.n, (m.c).priority desc, (m.c).pos);
+        select m.c from merged m where m.fitting <= i_wide order by m.n, (m.c).priority desc, (m.c).pos);
 end;
 $$;
 
@@ -147,6 +147,9 @@ comment on function howdah.first_opening is 'When the next rate lets something s
 
 -- howdah.contenders_blocked: jobs that wait for limits that may have room again; the first ones of each limit, if this worker
 -- may run the very first. Locked, SKIP LOCKED.
+--
+-- Of many limits only some are looked into, beginning anywhere: as many as have a job for each that is wanted, and not fewer
+-- than 64. Their jobs come in order; one that has waited longer for another limit is not passed for long.
 create or replace function howdah.contenders_blocked(
     i_num integer, i_queues text[], i_topic text, i_tasks text[], i_patterns text[], i_labels text[],
     i_limited howdah.limited, i_now timestamptz)
@@ -159,21 +162,39 @@ declare
         select q.queue from howdah.queue q where q.paused_at is not null
         union all
         select r.queue from unnest(i_limited.queues, i_limited.rooms) r (queue, room) where r.room <= 0);
+    v_start constant bigint := random() * 9e18;
 begin
     return query
-    with hinted as materialized (
-        select f.limit_id from howdah.freed f group by f.limit_id
-        union
-        select l.id from howdah.limits l where l.opens_at <= i_now
-    ), head as materialized (
-        select h.limit_id, b.priority, b.pos, j.concurrency_limit
+    -- each limit once, whatever many rows it has
+    with recursive upper (limit_id) as (
+        (select f.limit_id from howdah.freed f where f.limit_id >= v_start order by f.limit_id limit 1)
+        union all
+        select (select f.limit_id from howdah.freed f where f.limit_id > u.limit_id order by f.limit_id limit 1)
+          from upper u where u.limit_id is not null
+    ), lower (limit_id) as (
+        (select f.limit_id from howdah.freed f where f.limit_id < v_start order by f.limit_id limit 1)
+        union all
+        select (select f.limit_id from howdah.freed f
+                 where f.limit_id > l.limit_id and f.limit_id < v_start order by f.limit_id limit 1)
+          from lower l where l.limit_id is not null
+    ), hinted as (
+        select l.id as limit_id from howdah.limits l
+         where l.opens_at <= i_now and not exists (select from howdah.freed f where f.limit_id = l.id)
+        union all
+        select u.limit_id from upper u where u.limit_id is not null
+        union all
+        select l.limit_id from lower l where l.limit_id is not null
+    ), line as materialized (
+        select h.limit_id, b.id, b.priority, b.pos
           from hinted h
          cross join lateral (
                 select x.id, x.queue, x.lane, x.priority, x.pos, x.task from howdah.blocked x
                  where x.kind = 'limit' and x.limit_id = h.limit_id order by x.limit_id, x.priority desc, x.pos limit 1) b
-          join howdah.job j on j.id = b.id
          where howdah.may_start(b.queue, b.lane, b.task, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_shut)
-         order by b.priority desc, b.pos limit i_num
+         limit greatest(i_num, 64)
+    ), head as materialized (
+        select f.limit_id, f.priority, f.pos, j.concurrency_limit
+          from (select l.* from line l order by l.priority desc, l.pos limit i_num) f join howdah.job j on j.id = f.id
     ), taken as materialized (
         select b.*
           from head h left join howdah.limits l on l.id = h.limit_id
@@ -224,7 +245,7 @@ create or replace function howdah.may_start(
     return (i_queues is null or i_queue = any (i_queues))
        and (i_topic is null or i_task like i_topic)
        and (i_tasks is null or i_task = any (i_tasks) or i_task like any (i_patterns))
-       and coalesce(howdah.labels_of(i_lane) <@ coalesce(i_labels, '{}'), true)
+       and (i_lane = i_queue or coalesce(howdah.labels_of(i_lane) <@ coalesce(i_labels, '{}'), true))
        and i_queue <> all (i_shut);
 
 comment on function howdah.may_start is 'Whether this worker may run such a job now.';

@@ -78,7 +78,7 @@ begin
             return;
         end if;
     end if;
-    for v_try in 1..20 loop
+    for v_try in 1..10 loop
         v_candidates := howdah.candidates(
             v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_discover, i_now, v_limited, i_shares);
         if not howdah.some_limit_opened(i_now)
@@ -90,7 +90,7 @@ begin
             return;
         end if;
         v_contenders := howdah.contenders(
-            v_candidates, v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_limited, i_now);
+            v_candidates, i_num, v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_limited, i_now);
         return query select s.* from howdah.start_limited(v_contenders, i_num, i_worker_id, i_now) s;
         -- with nothing ready, who waits may have made way for others: by going to another line, or by being no news any more
         if found or v_candidates = '{}' and (v_contenders = '{}' or v_contenders = v_before) then
@@ -98,7 +98,8 @@ begin
         end if;
         v_before := v_contenders;
         -- All of them wait now, or their queues have less room than they need: what lies behind them comes next, more at once,
-        -- for there may be very many.
+        -- for there may be very many. One at a time does so: each passes over what all others have locked.
+        exit when v_wanted >= 64 and not pg_try_advisory_xact_lock(48178, 3);
         v_wanted := least(4 * v_wanted, 1000);
         v_limited := howdah.rooms_behind(v_limited, v_contenders);
     end loop;

@@ -173,7 +173,17 @@ begin
     if not exists (select from howdah.freed) then
         return 0;
     end if;
-    v_hinted := array(select distinct f.limit_id from (select y.limit_id from howdah.freed y limit i_limit) f);
+    v_hinted := array(
+        with recursive hinted (limit_id) as (       -- each limit once, whatever many rows it has
+            (select f.limit_id from howdah.freed f order by f.limit_id limit 1)
+            union all
+            select (select f.limit_id from howdah.freed f where f.limit_id > h.limit_id order by f.limit_id limit 1)
+              from hinted h where h.limit_id is not null
+        )
+        select h.limit_id from hinted h
+         where h.limit_id is not null
+           and (select true from howdah.blocked b where b.kind = 'limit' and b.limit_id = h.limit_id limit 1) is null
+         limit i_limit);
     perform set_config('howdah.holds_limits', 'yes', true);      -- a claim of this transaction waits for none: see lock_limits
     v_held := array(select l.id from howdah.limits l where l.id = any (v_hinted) order by l.id for update skip locked);
     with idle as materialized (
