@@ -21,7 +21,6 @@ MUTANTS = [
         "31_unique_holder",
         "v_new.tenant, v_new.requires, v_new.concurrency_key) then",
         "v_new.tenant, v_new.requires, v_new.concurrency_key) or true then",
-        quick=True,
     ),
     Mutant(
         "a deleted job leaves its key's time behind", "36_control", "perform howdah.free_key_of(v_id);", ""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.model.mutant import Mutant
 
 EXAMPLES = 1000
-TRIES = 5
+TRIES = 3
 # What a few examples notice belongs to the model's long form, the rest to what takes an hour.
 LONG_FORM = [
     pytest.param(mutant, id=mutant.name, marks=pytest.mark.model if mutant.quick else pytest.mark.long)
@@ -32,8 +32,7 @@ LONG_FORM = [
 def notices(engine: Engine, mutant: Mutant) -> bool:
     """Return whether engine and model disagree; another error is the mutant's own mistake and propagates.
 
-    Hypothesis gives a run up when equal choices went two ways, as a bug that hangs on a retry's random
-    delay can make them: that is no disagreement yet, so the machine runs again.
+    Histories are drawn anew each time; what a thousand of them miss, a second thousand may show.
     """
     machine = machine_for(engine, Limited if mutant in LIMITS else Stories)  # others only make it slower
     with mutant.installed(engine):
@@ -42,9 +41,8 @@ def notices(engine: Engine, mutant: Mutant) -> bool:
                 run_state_machine_as_test(machine, settings=profile(EXAMPLES, (Phase.generate,)))
             except AssertionError:
                 return True
-            except Flaky:
+            except Flaky:  # equal choices went two ways, as with a bug that hangs on a retry's random delay
                 continue
-            return False
     return False
 
 
