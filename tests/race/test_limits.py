@@ -142,3 +142,25 @@ def test_claims_that_hold_limits_already_do_not_wait_for_each_other(sql: Session
     for session, _ in claims:
         session.commit()
     assert violations(sql) == []
+
+
+def test_who_finds_a_line_in_another_claims_hands_leaves_its_jobs_alone(
+    sql: Session, sessions: Opener
+) -> None:
+    """One claim had the first job of a line and another one its limit: neither could start it, for ever."""
+    options = ", i_concurrency_key => 'key'"
+    running, waiting = (
+        sql.value(f"select (jobs.publish('t', i_queue => 'q'{options})).id") for _ in range(2)
+    )
+    assert consume(sql) == [running]
+    finish(sql, [running])
+    deciding, passing = sessions(), sessions()
+    deciding.begin()
+    deciding.execute("select from howdah.limits for update")
+    passing.begin()
+    assert consume(passing) == []
+    deciding.rollback()
+
+    assert consume(sql) == [waiting]
+    passing.commit()
+    assert violations(sql) == []

@@ -79,6 +79,10 @@ begin
                    null, true, coalesce(c.asks[1], 1), c.asks[2])::howdah.contender
           from unnest(i_candidates) c);
     if howdah.some_limit_opened(i_now) then
+        -- those of the lines are not waited for, so they come second
+        perform howdah.lock_limits(array(
+            select distinct x.id from unnest(v_ready) c
+             cross join lateral (values (c.key_limit), (c.task_limit), (c.queue_limit)) x (id) where x.id is not null));
         v_blocked := array(select c from howdah.contenders_blocked(
             i_num, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_limited, i_now) c);
     end if;
@@ -146,8 +150,10 @@ comment on function howdah.first_opening is 'When the next rate lets something s
 
 
 -- howdah.contenders_blocked: jobs that wait for limits that may have room again; the first ones of each limit, if this worker
--- may run the very first. Locked, SKIP LOCKED.
+-- may run the very first.
 --
+-- Locks: the limits, then their jobs, SKIP LOCKED. In this order: of two claims one would lock the first job of a line and the
+-- other its limit, and neither could start anything, again and again.
 -- Of many limits only some are looked into, beginning anywhere: as many as have a job for each that is wanted, and not fewer
 -- than 64. Their jobs come in order; one that has waited longer for another limit is not passed for long.
 create or replace function howdah.contenders_blocked(
@@ -195,9 +201,15 @@ begin
     ), head as materialized (
         select f.limit_id, f.priority, f.pos, j.concurrency_limit
           from (select l.* from line l order by l.priority desc, l.pos limit i_num) f join howdah.job j on j.id = f.id
+    ), locked as materialized (
+        select l.id, l.max_running, l.by_hand, l.used from howdah.limits l where l.id = any (array(select h.limit_id from head h))
+           for update skip locked
     ), taken as materialized (
         select b.*
-          from head h left join howdah.limits l on l.id = h.limit_id
+          from (select h.* from head h      -- a key that somebody has waited for before it had a row gets one now
+                 where h.limit_id in (select k.id from locked k)
+                    or not exists (select from howdah.limits x where x.id = h.limit_id)) h
+          left join locked l on l.id = h.limit_id
          cross join lateral (
                 select x.ctid as at_row, x.id, x.pos, x.attempt, x.task, x.priority, x.limit_id, x.queue, x.lane
                   from howdah.blocked x
