@@ -89,8 +89,8 @@ MUTANTS = [
     Mutant(
         "last in, first out in a line",
         "32_limited",
-        "order by x.limit_id, x.priority desc, x.pos\n                 limit case",
-        "order by x.limit_id, x.priority desc, x.pos desc\n                 limit case",
+        "order by x.limit_id, x.priority desc, x.pos\n                 limit h.room",
+        "order by x.limit_id, x.priority desc, x.pos desc\n                 limit h.room",
         quick=True,
     ),
     Mutant(

@@ -164,3 +164,23 @@ def test_who_finds_a_line_in_another_claims_hands_leaves_its_jobs_alone(
     assert consume(sql) == [waiting]
     passing.commit()
     assert violations(sql) == []
+
+
+def test_a_consumer_that_holds_very_many_lines_hides_none_that_is_free(
+    sql: Session, sessions: Opener
+) -> None:
+    for key in range(300):
+        options = f", i_concurrency_key => 'key {key}'"
+        sql.execute(f"select jobs.publish('t', i_queue => 'q'{options}) from generate_series(1, 2)")
+    running = consume(sql, 1000)
+    assert len(running) == 300
+    finish(sql, running)
+    consumer = sessions()
+    consumer.begin()
+    assert len(consume(consumer, 299)) == 299
+
+    assert len(consume(sql, 1)) == 1
+    assert consume(sql, 1) == []
+    consumer.rollback()
+    assert len(consume(sql, 500)) == 299
+    assert violations(sql) == []

@@ -28,6 +28,71 @@ $$;
 comment on function howdah.lock_limits is 'Lock limits, waiting a moment.';
 
 
+-- howdah.hold_lines: locks up to i_num limits that may have room for the first job of their lines, which this worker may run; tells
+-- how many of each line to look at. many: so many lines were looked into.
+--
+-- Looks into i_window lines at most, beginning anywhere: they come in order, and one that has waited longer for another limit is not
+-- passed for long. Locks: limits, SKIP LOCKED.
+create or replace function howdah.hold_lines(
+    i_num integer, i_window integer, i_queues text[], i_topic text, i_tasks text[], i_patterns text[], i_labels text[],
+    i_shut text[], i_now timestamptz, out limit_ids bigint[], out rooms integer[], out many bigint)
+    language plpgsql
+    set enable_bitmapscan = off     -- it would collect all that wait for a limit to find the first
+as $$
+declare
+    v_start constant bigint := random() * 9e18;
+begin
+    with recursive upper (limit_id) as (        -- each limit once, whatever many rows it has
+        (select f.limit_id from howdah.freed f where f.limit_id >= v_start order by f.limit_id limit 1)
+        union all
+        select (select f.limit_id from howdah.freed f where f.limit_id > u.limit_id order by f.limit_id limit 1)
+          from upper u where u.limit_id is not null
+    ), lower (limit_id) as (
+        (select f.limit_id from howdah.freed f where f.limit_id < v_start order by f.limit_id limit 1)
+        union all
+        select (select f.limit_id from howdah.freed f
+                 where f.limit_id > l.limit_id and f.limit_id < v_start order by f.limit_id limit 1)
+          from lower l where l.limit_id is not null
+    ), hinted as (
+        select l.id as limit_id from howdah.limits l
+         where l.opens_at <= i_now and not exists (select from howdah.freed f where f.limit_id = l.id)
+        union all
+        select u.limit_id from upper u where u.limit_id is not null
+        union all
+        select l.limit_id from lower l where l.limit_id is not null
+    ), line as materialized (
+        select h.limit_id, b.id as first, b.priority, b.pos
+          from hinted h
+         cross join lateral (
+                select x.id, x.queue, x.lane, x.priority, x.pos, x.task from howdah.blocked x
+                 where x.kind = 'limit' and x.limit_id = h.limit_id order by x.limit_id, x.priority desc, x.pos limit 1) b
+         where howdah.may_start(b.queue, b.lane, b.task, i_queues, i_topic, i_tasks, i_patterns, i_labels, i_shut)
+         limit i_window
+    ), locked as materialized (
+        select l.id as limit_id, l.max_running, l.by_hand, l.used, o.first
+          from (select l.* from line l order by l.priority desc, l.pos) o join howdah.limits l on l.id = o.limit_id
+         order by o.priority desc, o.pos limit i_num for update of l skip locked
+    ), held as (
+        select l.* from locked l
+        union all       -- a key that somebody has waited for before it had a row gets one now
+        select l.limit_id, null, null, null, l.first from line l
+         where not exists (select from howdah.limits x where x.id = l.limit_id)
+    )
+    select array_agg(h.limit_id), array_agg(
+           case when h.max_running is null and h.by_hand then i_num
+                -- a key's row knows its first job's word only
+                else least(i_num, greatest(1,
+                     coalesce(case when h.by_hand then h.max_running else j.concurrency_limit end, 1) - coalesce(h.used, 0)
+                     + (select coalesce(sum(f.slots), 0) from howdah.freed f where f.limit_id = h.limit_id)))::integer end),
+           (select count(*) from line)
+      into limit_ids, rooms, many
+      from held h join howdah.job j on j.id = h.first;
+end;
+$$;
+
+comment on function howdah.hold_lines is 'Lock limits for which jobs wait that may start now.';
+
+
 -- howdah.hold_limits: locks the limits of these jobs, folds in what was freed, and tells how much room each has.
 --
 -- What is read after the lock is read by new statements, whose snapshots have seen what the last holder committed. A key that

@@ -59,7 +59,7 @@ comment on function howdah.start_judged is 'Start the jobs that may start.';
 
 -- howdah.settle_limits: ready ─► blocked (kind limit) for the jobs judged to wait; writes down what the limits have left.
 --
--- A zero in howdah.freed for a limit that has room and for which something waits still, and for one that somebody else
+-- A zero in howdah.freed for a limit that has room for the first of those that wait for it, and for one that somebody else
 -- decides about: else that job would wait for an end that was, or for none.
 create or replace function howdah.settle_limits(
     i_contenders howdah.contender[], i_limits howdah.limit_state, i_now timestamptz)
@@ -86,9 +86,18 @@ begin
      where l.id = u.id and (u.before <> u.used or l.opens_at is distinct from u.opens_at);
     if v_waiting <> '{}' or true = any (i_limits.backlog) then
         insert into howdah.freed (limit_id, slots)
-        select u.id, 0 from unnest(i_limits.ids, i_limits.full_up, i_limits.backlog) u (id, full_up, backlog)
+        select u.id, 0
+          from unnest(i_limits.ids, i_limits.full_up, i_limits.backlog, i_limits.used, i_limits.max_running, i_limits.by_hand)
+                      u (id, full_up, backlog, used, max_running, by_hand)
+         cross join lateral (
+               select b.id from howdah.blocked b where b.kind = 'limit' and b.limit_id = u.id
+                order by b.limit_id, b.priority desc, b.pos limit 1) first
+          join howdah.job j on j.id = first.id
+         cross join lateral (
+               select case when u.by_hand and u.max_running is not null then u.max_running
+                           when howdah.limit_id('key', j.concurrency_key) = u.id then coalesce(j.concurrency_limit, 1) end as most) m
          where not u.full_up and (u.backlog or u.id = any (v_waiting))
-           and (select true from howdah.blocked b where b.kind = 'limit' and b.limit_id = u.id limit 1);
+           and coalesce(u.used + howdah.takes(coalesce(j.slots, 1), m.most) <= m.most, true);
     end if;
 end;
 $$;

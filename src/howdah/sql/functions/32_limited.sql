@@ -154,8 +154,6 @@ comment on function howdah.first_opening is 'When the next rate lets something s
 --
 -- Locks: the limits, then their jobs, SKIP LOCKED. In this order: of two claims one would lock the first job of a line and the
 -- other its limit, and neither could start anything, again and again.
--- Of many limits only some are looked into, beginning anywhere: as many as have a job for each that is wanted, and not fewer
--- than 64. Their jobs come in order; one that has waited longer for another limit is not passed for long.
 create or replace function howdah.contenders_blocked(
     i_num integer, i_queues text[], i_topic text, i_tasks text[], i_patterns text[], i_labels text[],
     i_limited howdah.limited, i_now timestamptz)
@@ -168,58 +166,25 @@ declare
         select q.queue from howdah.queue q where q.paused_at is not null
         union all
         select r.queue from unnest(i_limited.queues, i_limited.rooms) r (queue, room) where r.room <= 0);
-    v_start constant bigint := random() * 9e18;
+    v_window integer := greatest(2 * i_num, 64);
+    v_held   record;
 begin
+    loop
+        select h.* into v_held
+          from howdah.hold_lines(i_num, v_window, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_shut, i_now) h;
+        -- a consumer that keeps its transaction open may hold very many, and those that are free come last
+        exit when v_held.limit_ids is not null or v_held.many < v_window;
+        v_window := 8 * v_window;
+    end loop;
     return query
-    -- each limit once, whatever many rows it has
-    with recursive upper (limit_id) as (
-        (select f.limit_id from howdah.freed f where f.limit_id >= v_start order by f.limit_id limit 1)
-        union all
-        select (select f.limit_id from howdah.freed f where f.limit_id > u.limit_id order by f.limit_id limit 1)
-          from upper u where u.limit_id is not null
-    ), lower (limit_id) as (
-        (select f.limit_id from howdah.freed f where f.limit_id < v_start order by f.limit_id limit 1)
-        union all
-        select (select f.limit_id from howdah.freed f
-                 where f.limit_id > l.limit_id and f.limit_id < v_start order by f.limit_id limit 1)
-          from lower l where l.limit_id is not null
-    ), hinted as (
-        select l.id as limit_id from howdah.limits l
-         where l.opens_at <= i_now and not exists (select from howdah.freed f where f.limit_id = l.id)
-        union all
-        select u.limit_id from upper u where u.limit_id is not null
-        union all
-        select l.limit_id from lower l where l.limit_id is not null
-    ), line as materialized (
-        select h.limit_id, b.id, b.priority, b.pos
-          from hinted h
-         cross join lateral (
-                select x.id, x.queue, x.lane, x.priority, x.pos, x.task from howdah.blocked x
-                 where x.kind = 'limit' and x.limit_id = h.limit_id order by x.limit_id, x.priority desc, x.pos limit 1) b
-         where howdah.may_start(b.queue, b.lane, b.task, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_shut)
-         limit greatest(i_num, 64)
-    ), head as materialized (
-        select f.limit_id, f.priority, f.pos, j.concurrency_limit
-          from (select l.* from line l order by l.priority desc, l.pos limit i_num) f join howdah.job j on j.id = f.id
-    ), locked as materialized (
-        select l.id, l.max_running, l.by_hand, l.used from howdah.limits l where l.id = any (array(select h.limit_id from head h))
-           for update skip locked
-    ), taken as materialized (
+    with taken as materialized (
         select b.*
-          from (select h.* from head h      -- a key that somebody has waited for before it had a row gets one now
-                 where h.limit_id in (select k.id from locked k)
-                    or not exists (select from howdah.limits x where x.id = h.limit_id)) h
-          left join locked l on l.id = h.limit_id
+          from unnest(v_held.limit_ids, v_held.rooms) h (limit_id, room)
          cross join lateral (
                 select x.ctid as at_row, x.id, x.pos, x.attempt, x.task, x.priority, x.limit_id, x.queue, x.lane
                   from howdah.blocked x
                  where x.kind = 'limit' and x.limit_id = h.limit_id order by x.limit_id, x.priority desc, x.pos
-                 limit case when l.max_running is null and l.by_hand then i_num
-                            -- a key's row knows its first job's word only
-                            else least(i_num, greatest(1,
-                                 coalesce(case when l.by_hand then l.max_running else h.concurrency_limit end, 1)
-                                 - coalesce(l.used, 0) + (select coalesce(sum(f.slots), 0) from howdah.freed f where f.limit_id = h.limit_id))) end
-                   for update skip locked) b
+                 limit h.room for update skip locked) b
          order by b.priority desc, b.pos limit i_num
     ), job as materialized (
         select t.*, howdah.limit_id('key', j.concurrency_key) as key_limit, j.slots, j.concurrency_limit
