@@ -89,8 +89,10 @@ begin
                 array(select c.row from unnest(v_candidates[:i_num]) c), i_worker_id, i_now, null) s;
             return;
         end if;
+        -- of the lines nobody can start more than i_num, but what may not start must not hide who may
         v_contenders := howdah.contenders(
-            v_candidates, i_num, v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels, v_limited, i_now);
+            v_candidates, least(v_wanted, greatest(i_num, 16)), v_wanted, i_queues, i_topic, i_tasks, i_patterns, i_labels,
+            v_limited, i_now);
         return query select s.* from howdah.start_limited(v_contenders, i_num, i_worker_id, i_now) s;
         -- with nothing ready, who waits may have made way for others: by going to another line, or by being no news any more
         if found or v_candidates = '{}' and (v_contenders = '{}' or v_contenders = v_before) then
