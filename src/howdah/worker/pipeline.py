@@ -68,8 +68,7 @@ class Pipeline:
         self._in_flight = 0
         # Outcomes that could not be taken; they are handed in again a little later.
         self._postponed: list[Outcome] = []
-        self._empty = False
-        self._scouting = False
+        self._empty = self._scouting = False
         self._lay_down = 0.0
         self._found_at = 0.0
         self._promised: float | None = None
