@@ -361,7 +361,7 @@ BUGS: Final = (
         f"{_SQL}39_settle.sql",
         "and not coalesce(x.holders && v_in_flight, false)",
         "",
-        ("tests/race/test_dependencies.py",),
+        ("tests/sql/test_dependencies.py",),
     ),
     Bug(
         "a child runs although its parent has failed",
