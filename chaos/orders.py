@@ -32,7 +32,7 @@ ISOLATED = frozenset({"writes_alone", "writes_alone_async"})
 UNKNOWN = frozenset({"by_hand", "far", "nobody_knows"})
 
 # Publishers wait while there are more jobs to do; the ledger leaves room for the others.
-BACKLOG, LEDGER_BACKLOG = 700, 300
+BACKLOG, LEDGER_BACKLOG = 700, 650
 # So many jobs wait for others.
 _CHILDREN = 0.12
 # Jobs in one order of the ledger.
