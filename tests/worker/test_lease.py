@@ -23,7 +23,9 @@ from howdah import Howdah, calls
 from howdah.drivers.asyncpg import open_connection
 from howdah.drivers.psycopg import open_psycopg_connection
 from howdah.drivers.psycopg_sync import open_psycopg_connection_sync
+from howdah.errors import DatabaseUnavailable
 from howdah.settings import Settings
+from howdah.worker.line import Line
 
 from .conftest import eventually
 from .test_processes import ONE, children_of, said
@@ -143,6 +145,41 @@ async def test_a_run_of_a_lost_answer_comes_back_although_somebody_held_its_row_
         assert (second.id,) in administer("select id from jobs.running")
 
     assert await second.result(20) == 2
+
+
+async def test_a_worker_goes_on_when_the_answer_of_its_reconciliation_is_lost_as_well(
+    app: Howdah, start: Start, administer: Administer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ended then was handed in for an era that was over, before the next reconciliation, for ever."""
+    to_lose: list[str] = []
+    unanswered = asyncio.Event()
+    execute = Line.execute
+
+    async def forgetful(line: Line, call: calls.Call[Any]) -> Any:
+        answer = await execute(line, call)
+        if call.function in to_lose and call.arguments.get("i_num") != 0:
+            to_lose.remove(call.function)
+            if call.function == "reconcile":
+                unanswered.set()
+            raise DatabaseUnavailable("the answer is lost")
+        return answer
+
+    @app.task(name="dig")
+    async def dig(number: int) -> int:
+        if number == 1:
+            await unanswered.wait()
+        elif number in (0, 2):
+            to_lose.extend(["exchange"] if number == 0 else ["exchange", "reconcile"])
+        return number
+
+    monkeypatch.setattr(Line, "execute", forgetful)
+    await start(app, concurrency=2)
+    assert await (await app.publish("dig", 0)).result(20) == 0
+    await eventually(lambda: administer("select era from howdah.worker") == [(1,)])
+    jobs = [await app.publish("dig", number) for number in (1, 2)]
+    assert [await job.result(20) for job in jobs] == [1, 2]
+    assert await (await app.publish("dig", 3)).result(20) == 3
+    assert to_lose == []
 
 
 async def test_a_run_that_is_taken_away_before_it_starts_never_starts(

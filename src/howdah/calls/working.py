@@ -108,14 +108,14 @@ def exchange(
     sleep: bool = False,
     soon: bool = False,
     shares: Sequence[int] | None = None,
-    era: int = 0,
+    era: int | None = None,
 ) -> Call[ExchangeAnswer]:
     """Hand in outcomes and claim up to `number` jobs, in one transaction; `soon` promises another look.
 
     `shares`: so many of each of the worker's queues. `era`: see `reconcile`.
     """
     arguments: dict[str, Any] = {"i_worker_id": worker_id, "i_num": number, "i_sleep": sleep, "i_soon": soon}
-    if era:
+    if era is not None:
         arguments["i_era"] = era
     if shares is not None:
         arguments["i_shares"] = list(shares)

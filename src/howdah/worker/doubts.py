@@ -13,16 +13,17 @@ class Doubts:
     `era`: goes with each exchange. A reconciliation begins the next one; an exchange of an earlier era that
     reaches the server late is refused there, since what it claims would be nobody's. No two reconciliations
     ask for the same era: one whose answer was lost may reach the server after the next one, and would take
-    back what has been claimed since.
+    back what has been claimed since. What is handed in
+    while nobody knows whether an era has begun is of that one.
 
     >>> doubts = Doubts()
     >>> doubts.arise()
-    >>> lost = doubts.asked()
-    >>> seen, era = doubts.asked()
+    >>> lost = doubts.begin_era()
+    >>> seen, era = doubts.begin_era()
     >>> doubts.arise()  # while the reconciliation is under way: it does not settle this one
-    >>> doubts.settle(seen, era)
-    >>> bool(doubts), doubts.era
-    (True, 2)
+    >>> doubts.settle(seen)
+    >>> bool(doubts), era, doubts.era
+    (True, 2, 2)
     """
 
     # Seconds until runs are asked about again that others held locked: a chore for a moment, or for long
@@ -31,7 +32,6 @@ class Doubts:
 
     def __init__(self) -> None:
         self.era: int = 0
-        self._asked_for: int = 0
         self._seen: int = 0
         self._settled: int = 0
 
@@ -42,15 +42,14 @@ class Doubts:
         """Note a doubt, if it is one."""
         self._seen += real
 
-    def asked(self) -> tuple[int, int]:
-        """Return what a reconciliation that begins now can settle, and the era that it begins."""
-        self._asked_for += 1
-        return self._seen, self._asked_for
+    def begin_era(self) -> tuple[int, int]:
+        """Begin the era of a reconciliation; return what that can settle, and the era."""
+        self.era += 1
+        return self._seen, self.era
 
-    def settle(self, seen: int, era: int) -> None:
+    def settle(self, seen: int) -> None:
         """Note that a reconciliation which began when so many had been seen has settled them."""
         self._settled = max(self._settled, seen)
-        self.era = era
 
     def forget(self) -> None:
         """Drop all doubts, with the runs that they were about."""

@@ -99,7 +99,7 @@ class Pipeline:
             self._wake()
 
     def fenced(self) -> None:
-        """Take notice that the runner has dropped everything: what the database thinks we hold goes back."""
+        """Take notice that the database may think that we hold what we do not: that goes back."""
         self._doubts.arise()
         self._wake()
 
@@ -333,7 +333,7 @@ class Pipeline:
         """Give back what an exchange claimed for us whose answer never came."""
         worker_id = self._registration.worker_id
         held = {*self._runner.held(), *(outcome[1] for outcome in self._postponed)}
-        seen, era = self._doubts.asked()
+        seen, era = self._doubts.begin_era()
         self._in_flight += 1
         try:
             given_back, locked = await line.execute(calls.reconcile(worker_id, sorted(held), era))
@@ -345,7 +345,7 @@ class Pipeline:
             else:
                 await self._after_failure((), error.message)
         else:
-            self._doubts.settle(seen, era)
+            self._doubts.settle(seen)
             if given_back:
                 logger.info("gave back %s runs whose claim was never answered", given_back)
             if locked:
